@@ -1,0 +1,41 @@
+#![no_std]
+//! A model of the part of the Windows kernel that a KMDF driver sees.
+//!
+//! [`run`] loads a driver image, takes it through a scenario and reports what it
+//! did. What differs between a bare machine and a process is a [`Machine`].
+
+extern crate alloc;
+
+mod machine;
+
+pub use machine::{
+    AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection, Registers, Resource,
+    Trap,
+};
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The scenario was carried out to its end.
+    Complete,
+    /// The driver broke a rule; the report names it.
+    Violation,
+    /// The image could not be loaded, or the scenario has a bad line; the report
+    /// says why.
+    Refused,
+}
+
+/// Runs `scenario` with the driver image `image` and writes the report through
+/// [`Machine::report`].
+pub fn run(machine: &mut dyn Machine, image: &[u8], scenario: &str) -> Outcome {
+    let _ = (machine, image, scenario);
+    Outcome::Refused
+}
+
+/// Tells the model of an exception. Returns `false` where it did not happen in
+/// driver code, so that it is the back end's own fault; else execution goes on
+/// with `registers`, which may have been changed.
+pub fn trap(registers: &mut Registers, trap: Trap) -> bool {
+    let _ = (registers, trap);
+    false
+}

@@ -1,0 +1,176 @@
+//! What differs between a bare QEMU guest and a Linux process.
+
+use alloc::{string::String, vec::Vec};
+use core::ptr::NonNull;
+
+/// How a device is attached, and what its bus driver reports of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceDescription {
+    /// Instance name, for example `ACPI\QEMU0001\0` or `PCI\VEN_1B36&DEV_0011\00:04.0`.
+    pub id: String,
+    /// Hardware IDs, most specific first.
+    pub hardware_ids: Vec<String>,
+    /// The path of the device's ACPI node, where it has one (`\_SB.PCI0.S08.PEVT`).
+    pub acpi_path: Option<String>,
+    /// Resources that the bus driver assigns at start.
+    pub resources: Vec<Resource>,
+}
+
+/// One assigned hardware resource, translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// `CmResourceTypePort`: I/O ports.
+    Port {
+        /// First port.
+        start: u64,
+        /// Number of ports.
+        length: u32,
+    },
+    /// `CmResourceTypeMemory`: physical memory space.
+    Memory {
+        /// First physical address.
+        start: u64,
+        /// Length in bytes.
+        length: u32,
+    },
+}
+
+/// A value that an ACPI control method takes or returns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AcpiValue {
+    /// An integer.
+    Integer(u64),
+    /// A string, without its terminator.
+    String(String),
+    /// A buffer.
+    Buffer(Vec<u8>),
+    /// A package.
+    Package(Vec<Self>),
+}
+
+/// Why a control method gave no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcpiError {
+    /// The node has no object of that name.
+    NotFound,
+    /// The interpreter stopped with an error.
+    Failed,
+}
+
+/// The access that a page of memory allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// No access at all.
+    None,
+    /// Read.
+    Read,
+    /// Read and write.
+    ReadWrite,
+    /// Read and execute.
+    ReadExecute,
+}
+
+/// Bytes in a page.
+pub const PAGE_SIZE: usize = 4096;
+
+/// The general registers of interrupted code, as a back end's exception handler
+/// saved them and will restore them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the processor's")]
+pub struct Registers {
+    pub rax: u64,
+    pub rcx: u64,
+    pub rdx: u64,
+    pub rbx: u64,
+    pub rsp: u64,
+    pub rbp: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    pub r8: u64,
+    pub r9: u64,
+    pub r10: u64,
+    pub r11: u64,
+    pub r12: u64,
+    pub r13: u64,
+    pub r14: u64,
+    pub r15: u64,
+    pub rip: u64,
+    pub rflags: u64,
+}
+
+/// An exception that a back end hands to [`crate::trap`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trap {
+    /// `#DB`: a single step. `rip` is the instruction that comes next. A back
+    /// end that emulates an instruction while TF is set hands this over after
+    /// it, because the processor then reports only the instruction after that.
+    Step,
+    /// `#PF`: a page that is absent or protected.
+    Page {
+        /// The address that was touched (CR2).
+        address: u64,
+        /// Whether it was written.
+        write: bool,
+    },
+    /// Any other exception, by its vector (0 divide, 3 breakpoint, 6 opcode,
+    /// 13 protection, …).
+    Exception {
+        /// The vector.
+        vector: u8,
+    },
+}
+
+/// The machine that the model runs on.
+///
+/// The back end's exception handlers call [`crate::trap`] with what happened in
+/// driver code and go on with the registers that it leaves.
+pub trait Machine {
+    /// Writes one line of the report (one JSON object, no line end).
+    fn report(&mut self, line: &str);
+
+    /// Lists the devices on all buses, afresh at each call.
+    fn devices(&mut self) -> Vec<DeviceDescription>;
+
+    /// Evaluates the control method `method` of the ACPI node `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`AcpiError`] where the method does not exist or fails.
+    fn evaluate(
+        &mut self,
+        path: &str,
+        method: [u8; 4],
+        arguments: &[AcpiValue],
+    ) -> Result<AcpiValue, AcpiError>;
+
+    /// Full paths of all child objects below the ACPI node `path`, with `true`
+    /// for those that have children of their own or are devices.
+    fn children(&mut self, path: &str) -> Vec<(String, bool)>;
+
+    /// Maps `length` bytes of physical register space, uncached.
+    fn map_registers(&mut self, physical: u64, length: usize) -> Option<NonNull<u8>>;
+
+    /// Removes a mapping that [`Machine::map_registers`] made.
+    fn unmap_registers(&mut self, address: NonNull<u8>, length: usize);
+
+    /// Allocates zeroed, writable, page-aligned memory.
+    fn allocate_pages(&mut self, pages: usize) -> Option<NonNull<u8>>;
+
+    /// Frees what [`Machine::allocate_pages`] gave.
+    fn free_pages(&mut self, start: NonNull<u8>, pages: usize);
+
+    /// Changes the protection of pages that [`Machine::allocate_pages`] gave.
+    fn protect(&mut self, start: NonNull<u8>, pages: usize, protection: Protection);
+
+    /// Turns a PCI function's register decode on or off (command register).
+    fn set_decode(&mut self, device: &DeviceDescription, on: bool);
+
+    /// Does what the ACPI `_EJ0` of an ejected device's slot does; `false` where
+    /// there is no such method.
+    fn eject(&mut self, device: &DeviceDescription) -> bool;
+
+    /// Makes `irql` the current IRQL: CR8 in a guest, remembered in a process,
+    /// where `mov reg, cr8` traps and has to be answered.
+    fn set_irql(&mut self, irql: u8);
+}
