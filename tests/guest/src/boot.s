@@ -1,0 +1,95 @@
+# PVH entry: QEMU starts an ELF image with this note in 32-bit protected mode,
+# without paging, with the address of the start info in ebx
+# (xen: docs/misc/pvh.pandoc).
+.section .note.pvh, "a", @note
+    .balign 4
+    .long 4                         # size of the name
+    .long 4                         # size of the descriptor
+    .long 18                        # XEN_ELFNOTE_PHYS32_ENTRY
+    .asciz "Xen"
+    .long pvh_start
+
+.section .text.boot, "ax", @progbits
+.code32
+.globl pvh_start
+pvh_start:
+    cli
+    cld
+    mov edi, ebx
+
+    # The first 4 GiB, one to one, in 2 MiB pages, until paging.rs has built
+    # the real tables.
+    mov eax, offset boot_pdpt + 3
+    mov dword ptr [boot_pml4], eax
+    mov eax, offset boot_pd + 3
+    xor ecx, ecx
+1:  mov dword ptr [boot_pdpt + ecx * 8], eax
+    add eax, 4096
+    inc ecx
+    cmp ecx, 4
+    jne 1b
+    mov eax, 0x83
+    xor ecx, ecx
+2:  mov dword ptr [boot_pd + ecx * 8], eax
+    add eax, 0x200000
+    inc ecx
+    cmp ecx, 2048
+    jne 2b
+
+    mov eax, cr4
+    or eax, 0x620                   # PAE, OSFXSR, OSXMMEXCPT
+    mov cr4, eax
+    mov eax, offset boot_pml4
+    mov cr3, eax
+    mov ecx, 0xC0000080             # EFER
+    rdmsr
+    or eax, 0x900                   # LME, NXE
+    wrmsr
+    mov eax, cr0
+    and eax, 0xFFFFFFFB             # not EM
+    or eax, 0x80010003              # PG, WP, MP, PE
+    mov cr0, eax
+
+    lgdt [boot_gdt_pointer]
+    mov esp, offset stack_top
+    push 8
+    mov eax, offset long_mode
+    push eax
+    retf
+
+.code64
+long_mode:
+    mov eax, 16
+    mov ds, eax
+    mov es, eax
+    mov ss, eax
+    mov edi, edi
+    lea rsp, [rip + stack_top]
+    xor ebp, ebp
+    call start
+    ud2
+
+.section .rodata.boot, "a", @progbits
+    .balign 8
+boot_gdt:
+    .quad 0
+    .quad 0x00AF9B000000FFFF        # 64-bit code
+    .quad 0x00CF93000000FFFF        # data
+boot_gdt_pointer:
+    .word 23
+    .long boot_gdt
+
+.section .bss.boot, "aw", @nobits
+    .balign 4096
+boot_pml4:
+    .skip 4096
+boot_pdpt:
+    .skip 4096
+boot_pd:
+    .skip 4 * 4096
+# The page below the stack is never mapped: an overflow is a page fault.
+.globl stack_guard
+stack_guard:
+    .skip 4096
+    .skip 512 * 1024
+stack_top:

@@ -1,0 +1,115 @@
+//! The machine as `nt-model` sees it.
+
+use crate::{acpi::Acpi, paging, pci, serial};
+use ::acpi::AcpiError as TableError;
+use alloc::{
+    alloc::{alloc_zeroed, dealloc},
+    string::String,
+    vec::Vec,
+};
+use core::{alloc::Layout, ptr::NonNull, str};
+use nt_model::{AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection};
+use x86_64::registers::control::Cr8;
+
+/// The bare machine.
+pub struct Guest {
+    acpi: Acpi,
+}
+
+impl Guest {
+    /// Loads the machine's ACPI tables; `rsdp` is where the loader says they
+    /// begin, or 0.
+    pub fn new(rsdp: usize) -> Result<Self, TableError> {
+        Ok(Self {
+            acpi: Acpi::new(rsdp)?,
+        })
+    }
+}
+
+/// The PCI function that a description is of.
+fn pci_function(device: &DeviceDescription) -> Option<pci::Function> {
+    let (_, location) = device.id.strip_prefix("PCI\\")?.rsplit_once('\\')?;
+    pci::functions()
+        .into_iter()
+        .find(|function| function.location() == location)
+}
+
+impl Machine for Guest {
+    fn report(&mut self, line: &str) {
+        serial::line(format_args!("{line}"));
+    }
+
+    fn devices(&mut self) -> Vec<DeviceDescription> {
+        let mut devices = self.acpi.devices();
+        let functions = pci::functions();
+        pci::assign(&functions, &self.acpi.host_windows());
+        devices.extend(
+            functions
+                .iter()
+                .filter_map(|function| function.description(self.acpi.pci_node(&function.route))),
+        );
+        devices
+    }
+
+    fn evaluate(
+        &mut self,
+        path: &str,
+        method: [u8; 4],
+        arguments: &[AcpiValue],
+    ) -> Result<AcpiValue, AcpiError> {
+        let method = str::from_utf8(&method).map_err(|_| AcpiError::NotFound)?;
+        self.acpi.evaluate(path, method, arguments)
+    }
+
+    fn children(&mut self, path: &str) -> Vec<(String, bool)> {
+        self.acpi.children(path)
+    }
+
+    fn map_registers(&mut self, physical: u64, length: usize) -> Option<NonNull<u8>> {
+        paging::map(physical, length)
+    }
+
+    fn unmap_registers(&mut self, address: NonNull<u8>, length: usize) {
+        paging::unmap(address, length);
+    }
+
+    fn allocate_pages(&mut self, pages: usize) -> Option<NonNull<u8>> {
+        // SAFETY: `layout` gives no layout of size zero.
+        NonNull::new(unsafe { alloc_zeroed(layout(pages)?) })
+    }
+
+    fn free_pages(&mut self, start: NonNull<u8>, pages: usize) {
+        let Some(layout) = layout(pages) else { return };
+        paging::protect(start, layout.size(), Protection::ReadWrite);
+        // SAFETY: `allocate_pages` gave these pages with the same layout.
+        unsafe { dealloc(start.as_ptr(), layout) };
+    }
+
+    fn protect(&mut self, start: NonNull<u8>, pages: usize, protection: Protection) {
+        paging::protect(start, pages * PAGE_SIZE, protection);
+    }
+
+    fn set_decode(&mut self, device: &DeviceDescription, on: bool) {
+        if let Some(function) = pci_function(device) {
+            function.set_decode(on);
+        }
+    }
+
+    fn eject(&mut self, device: &DeviceDescription) -> bool {
+        let Some(path) = &device.acpi_path else {
+            return false;
+        };
+        // `_EJ0` returns nothing, which is no value but no failure either.
+        self.acpi.evaluate(path, "_EJ0", &[AcpiValue::Integer(1)]) != Err(AcpiError::NotFound)
+    }
+
+    fn set_irql(&mut self, irql: u8) {
+        Cr8::write_raw(irql.into());
+    }
+}
+
+/// The layout of that many pages; `None` for none and for too many.
+fn layout(pages: usize) -> Option<Layout> {
+    let size = pages.checked_mul(PAGE_SIZE).filter(|&size| size > 0)?;
+    Layout::from_size_align(size, PAGE_SIZE).ok()
+}

@@ -1,0 +1,373 @@
+//! PCI by configuration mechanism 1: enumeration, hardware IDs, base address
+//! registers (PCI Local Bus Specification 3.0, chapter 6).
+
+use ::acpi::PciAddress;
+use alloc::{format, string::String, vec, vec::Vec};
+use core::ops::Range;
+use nt_model::{DeviceDescription, Resource};
+use x86_64::instructions::port::{Port, PortRead, PortWrite};
+
+/// Port of the address register.
+const CONFIG_ADDRESS: u16 = 0xCF8;
+
+/// First port of the data register.
+const CONFIG_DATA: u16 = 0xCFC;
+
+/// Offsets in configuration space.
+const VENDOR: u16 = 0x00;
+const DEVICE: u16 = 0x02;
+const COMMAND: u16 = 0x04;
+const REVISION: u16 = 0x08;
+const PROGRAMMING_INTERFACE: u16 = 0x09;
+const SUBCLASS: u16 = 0x0A;
+const BASE_CLASS: u16 = 0x0B;
+const HEADER_TYPE: u16 = 0x0E;
+const BASE_ADDRESSES: u16 = 0x10;
+const SECONDARY_BUS: u16 = 0x19;
+const BRIDGE_MEMORY: u16 = 0x20;
+const SUBSYSTEM_VENDOR: u16 = 0x2C;
+const SUBSYSTEM: u16 = 0x2E;
+
+/// The command register's I/O and memory decode.
+const DECODE_IO: u16 = 1;
+const DECODE_MEMORY: u16 = 2;
+
+/// Vendor ID where there is no function.
+const NOBODY: u16 = 0xFFFF;
+
+/// Header type bit of a device with several functions, and the layouts.
+const MULTI_FUNCTION: u8 = 0x80;
+const LAYOUT_ENDPOINT: u8 = 0;
+const LAYOUT_BRIDGE: u8 = 1;
+
+/// Firmware and this guest give each memory range pages of its own.
+const PAGE: u64 = 4096;
+
+/// Where a function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    bus: u8,
+    device: u8,
+    function: u8,
+}
+
+impl From<PciAddress> for Address {
+    fn from(address: PciAddress) -> Self {
+        Self {
+            bus: address.bus(),
+            device: address.device(),
+            function: address.function(),
+        }
+    }
+}
+
+impl Address {
+    /// Selects the register at `offset`, and says where its data is.
+    fn select(self, offset: u16) -> u16 {
+        let address = 1 << 31
+            | u32::from(self.bus) << 16
+            | u32::from(self.device) << 11
+            | u32::from(self.function) << 8
+            | u32::from(offset & 0xFC);
+        // SAFETY: the register only says what the data register gives next.
+        unsafe { Port::new(CONFIG_ADDRESS).write(address) };
+        CONFIG_DATA + (offset & 3)
+    }
+
+    /// Reads configuration space.
+    pub fn read<T: PortRead>(self, offset: u16) -> T {
+        let data = self.select(offset);
+        // SAFETY: reading configuration space has no effect on memory.
+        unsafe { Port::new(data).read() }
+    }
+
+    /// Writes configuration space.
+    pub fn write<T: PortWrite>(self, offset: u16, value: T) {
+        let data = self.select(offset);
+        // SAFETY: no function of the machine uses memory that is the guest's:
+        // bus mastering is never turned on.
+        unsafe { Port::new(data).write(value) };
+    }
+
+    fn layout(self) -> u8 {
+        self.read::<u8>(HEADER_TYPE) & !MULTI_FUNCTION
+    }
+
+    fn is_there(self) -> bool {
+        self.read::<u16>(VENDOR) != NOBODY
+    }
+}
+
+/// A function that was found.
+pub struct Function {
+    address: Address,
+    /// Device and function number of each bridge from the root bus on, and the
+    /// function's own.
+    pub route: Vec<(u8, u8)>,
+    /// The memory that the bridge above it passes on, if there is one.
+    bridge_window: Option<Range<u64>>,
+}
+
+/// One base address register, or two for a 64-bit address.
+struct BaseAddress {
+    offset: u16,
+    resource: Resource,
+}
+
+/// All functions, bridges included, bus by bus from the root bus on.
+pub fn functions() -> Vec<Function> {
+    let mut found = Vec::new();
+    scan(0, &[], None, &mut found);
+    found
+}
+
+fn scan(bus: u8, above: &[(u8, u8)], window: Option<&Range<u64>>, found: &mut Vec<Function>) {
+    for device in 0..32 {
+        let first = Address {
+            bus,
+            device,
+            function: 0,
+        };
+        if !first.is_there() {
+            continue;
+        }
+        let last = if first.read::<u8>(HEADER_TYPE) & MULTI_FUNCTION == 0 {
+            0
+        } else {
+            7
+        };
+        for function in 0..=last {
+            let address = Address {
+                bus,
+                device,
+                function,
+            };
+            if !address.is_there() {
+                continue;
+            }
+            let route = [above, &[(device, function)]].concat();
+            let secondary: u8 = address.read(SECONDARY_BUS);
+            let behind = (address.layout() == LAYOUT_BRIDGE && secondary > bus)
+                .then(|| (secondary, route.clone(), bridge_window(address)));
+            found.push(Function {
+                address,
+                route,
+                bridge_window: window.cloned(),
+            });
+            if let Some((secondary, route, window)) = behind {
+                scan(secondary, &route, Some(&window), found);
+            }
+        }
+    }
+}
+
+/// The memory that a bridge passes on: base and limit in units of 1 MiB.
+fn bridge_window(bridge: Address) -> Range<u64> {
+    let limits: u32 = bridge.read(BRIDGE_MEMORY);
+    let base = u64::from(limits & 0xFFF0) << 16;
+    let limit = u64::from(limits & 0xFFF0_0000) + 0x10_0000;
+    base..limit.max(base)
+}
+
+/// Gives every memory register that has no address yet, a hot-plugged
+/// function's, a place in its bus's window, and turns its decode on.
+pub fn assign(functions: &[Function], host_windows: &[Resource]) {
+    for function in functions {
+        let unassigned = function.base_addresses().into_iter().find_map(|base| {
+            let Resource::Memory { start: 0, length } = base.resource else {
+                return None;
+            };
+            Some((base.offset, length))
+        });
+        let Some((offset, length)) = unassigned else {
+            continue;
+        };
+        let windows = function.bridge_window.as_ref().map_or_else(
+            || host_windows.iter().filter_map(memory_range).collect(),
+            |window| vec![window.clone()],
+        );
+        let taken = taken(functions, function.address.bus);
+        if let Some(start) = place(u64::from(length).max(PAGE), &windows, &taken) {
+            function.address.write(offset, start);
+            function.set_decode(true);
+        }
+    }
+}
+
+/// What is in use on the bus: the functions' ranges and the bridges' windows.
+fn taken(functions: &[Function], bus: u8) -> Vec<Range<u64>> {
+    let on_bus = functions
+        .iter()
+        .filter(|function| function.address.bus == bus);
+    on_bus
+        .flat_map(|function| {
+            let mut ranges: Vec<_> = function
+                .base_addresses()
+                .iter()
+                .filter_map(|base| memory_range(&base.resource))
+                .collect();
+            if function.address.layout() == LAYOUT_BRIDGE {
+                ranges.push(bridge_window(function.address));
+            }
+            ranges
+        })
+        .collect()
+}
+
+/// The highest free place of that length below 4 GiB.
+fn place(length: u64, windows: &[Range<u64>], taken: &[Range<u64>]) -> Option<u32> {
+    let length = length.next_power_of_two();
+    for window in windows.iter().filter(|window| window.start > 1 << 20) {
+        let mut end = window.end.min(1 << 32);
+        while let Some(start) = end.checked_sub(length).map(|start| start & !(length - 1)) {
+            if start < window.start {
+                break;
+            }
+            let conflict = taken
+                .iter()
+                .find(|range| range.start < start + length && start < range.end);
+            match conflict {
+                Some(range) => end = range.start,
+                None => return u32::try_from(start).ok(),
+            }
+        }
+    }
+    None
+}
+
+fn memory_range(resource: &Resource) -> Option<Range<u64>> {
+    match *resource {
+        Resource::Memory { start, length } if start != 0 => Some(start..start + u64::from(length)),
+        _ => None,
+    }
+}
+
+impl Function {
+    /// What the PCI bus driver reports of a function that is no bridge.
+    pub fn description(&self, acpi_path: Option<String>) -> Option<DeviceDescription> {
+        let address = self.address;
+        if address.layout() != LAYOUT_ENDPOINT {
+            return None;
+        }
+        let hardware_ids = self.hardware_ids();
+        let id = format!("{}\\{}", hardware_ids.first()?, self.location());
+        let resources = self
+            .base_addresses()
+            .into_iter()
+            .map(|base| base.resource)
+            .collect();
+        Some(DeviceDescription {
+            id,
+            hardware_ids,
+            acpi_path,
+            resources,
+        })
+    }
+
+    /// Bus, device and function, the last part of the function's instance name.
+    pub fn location(&self) -> String {
+        let Address {
+            bus,
+            device,
+            function,
+        } = self.address;
+        format!("{bus:02x}:{device:02x}.{function}")
+    }
+
+    /// The IDs of Microsoft's page "Identifiers for PCI devices", in its order.
+    fn hardware_ids(&self) -> Vec<String> {
+        let address = self.address;
+        let vendor: u16 = address.read(VENDOR);
+        let device: u16 = address.read(DEVICE);
+        let subsystem_vendor: u16 = address.read(SUBSYSTEM_VENDOR);
+        let subsystem: u16 = address.read(SUBSYSTEM);
+        let revision: u8 = address.read(REVISION);
+        let class: u8 = address.read(BASE_CLASS);
+        let subclass: u8 = address.read(SUBCLASS);
+        let interface: u8 = address.read(PROGRAMMING_INTERFACE);
+        let name = format!("PCI\\VEN_{vendor:04X}&DEV_{device:04X}");
+        let board = format!("{name}&SUBSYS_{subsystem:04X}{subsystem_vendor:04X}");
+        vec![
+            format!("{board}&REV_{revision:02X}"),
+            board,
+            format!("{name}&REV_{revision:02X}"),
+            name.clone(),
+            format!("{name}&CC_{class:02X}{subclass:02X}{interface:02X}"),
+            format!("{name}&CC_{class:02X}{subclass:02X}"),
+        ]
+    }
+
+    /// Turns decode of the function's own kinds of ranges on or off.
+    pub fn set_decode(&self, on: bool) {
+        let decode = self.base_addresses().iter().fold(0, |decode, base| {
+            decode
+                | match base.resource {
+                    Resource::Port { .. } => DECODE_IO,
+                    Resource::Memory { .. } => DECODE_MEMORY,
+                }
+        });
+        let command: u16 = self.address.read(COMMAND);
+        let command = if on {
+            command | decode
+        } else {
+            command & !decode
+        };
+        self.address.write(COMMAND, command);
+    }
+
+    /// The base address registers that the function has.
+    fn base_addresses(&self) -> Vec<BaseAddress> {
+        let address = self.address;
+        let count = match address.layout() {
+            LAYOUT_ENDPOINT => 6,
+            LAYOUT_BRIDGE => 2,
+            _ => 0,
+        };
+        let end = BASE_ADDRESSES + 4 * count;
+        // Sizing writes all ones: nothing may be decoded meanwhile.
+        let command: u16 = address.read(COMMAND);
+        address.write(COMMAND, command & !(DECODE_IO | DECODE_MEMORY));
+        let mut found = Vec::new();
+        let mut offset = BASE_ADDRESSES;
+        while offset < end {
+            let (low, size_low) = size(address, offset);
+            let wide = low & 7 == 4;
+            if low & 1 == 1 {
+                // I/O ports have 16 bits.
+                let length = (!(size_low & 0xFFFC)).wrapping_add(1) & 0xFFFF;
+                if size_low & 0xFFFC != 0 {
+                    let start = u64::from(low & 0xFFFC);
+                    found.push(BaseAddress {
+                        offset,
+                        resource: Resource::Port { start, length },
+                    });
+                }
+            } else if size_low & !0xF != 0 {
+                let (high, _) = if wide {
+                    size(address, offset + 4)
+                } else {
+                    (0, 0)
+                };
+                let start = u64::from(high) << 32 | u64::from(low & !0xF);
+                // Ranges of 4 GiB and more are nobody's here.
+                let length = (!(size_low & !0xF)).wrapping_add(1);
+                found.push(BaseAddress {
+                    offset,
+                    resource: Resource::Memory { start, length },
+                });
+            }
+            offset += if wide { 8 } else { 4 };
+        }
+        address.write(COMMAND, command);
+        found
+    }
+}
+
+/// A register's value, and what it reads after all ones were written.
+fn size(address: Address, offset: u16) -> (u32, u32) {
+    let value: u32 = address.read(offset);
+    address.write(offset, u32::MAX);
+    let ones = address.read(offset);
+    address.write(offset, value);
+    (value, ones)
+}
