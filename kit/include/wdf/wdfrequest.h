@@ -1,0 +1,42 @@
+/* Requests: completing them, and how to send them. */
+#pragma once
+
+typedef enum _WDF_REQUEST_SEND_OPTIONS_FLAGS {
+    WDF_REQUEST_SEND_OPTION_TIMEOUT = 0x00000001,
+    WDF_REQUEST_SEND_OPTION_SYNCHRONOUS = 0x00000002,
+    WDF_REQUEST_SEND_OPTION_IGNORE_TARGET_STATE = 0x00000004,
+    WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET = 0x00000008,
+    WDF_REQUEST_SEND_OPTION_IMPERSONATE_CLIENT = 0x00010000,
+    WDF_REQUEST_SEND_OPTION_IMPERSONATION_IGNORE_FAILURE = 0x00020000,
+} WDF_REQUEST_SEND_OPTIONS_FLAGS;
+
+typedef struct _WDF_REQUEST_SEND_OPTIONS {
+    ULONG Size;
+    ULONG Flags;
+    LONGLONG Timeout;
+} WDF_REQUEST_SEND_OPTIONS, *PWDF_REQUEST_SEND_OPTIONS;
+
+C_ASSERT(sizeof(WDF_REQUEST_SEND_OPTIONS) == 16);
+C_ASSERT(FIELD_OFFSET(WDF_REQUEST_SEND_OPTIONS, Flags) == 4);
+C_ASSERT(FIELD_OFFSET(WDF_REQUEST_SEND_OPTIONS, Timeout) == 8);
+
+FORCEINLINE VOID WDF_REQUEST_SEND_OPTIONS_INIT(PWDF_REQUEST_SEND_OPTIONS Options, ULONG Flags)
+{
+    RtlZeroMemory(Options, sizeof(*Options));
+    Options->Size = sizeof(*Options);
+    Options->Flags = Flags;
+}
+
+/* Timeout in units of 100 ns, negative for relative. */
+FORCEINLINE VOID WDF_REQUEST_SEND_OPTIONS_SET_TIMEOUT(PWDF_REQUEST_SEND_OPTIONS Options,
+                                                      LONGLONG Timeout)
+{
+    Options->Flags |= WDF_REQUEST_SEND_OPTION_TIMEOUT;
+    Options->Timeout = Timeout;
+}
+
+KMDF_DECLARE(VOID, WdfRequestComplete, WDFREQUESTCOMPLETE,
+             (WDFREQUEST Request, NTSTATUS Status), (Request, Status))
+KMDF_DECLARE(VOID, WdfRequestCompleteWithInformation, WDFREQUESTCOMPLETEWITHINFORMATION,
+             (WDFREQUEST Request, NTSTATUS Status, ULONG_PTR Information),
+             (Request, Status, Information))

@@ -1,0 +1,63 @@
+/* Handles and the types that every part of the framework uses. */
+#pragma once
+
+typedef UCHAR BYTE;
+typedef PVOID WDFCONTEXT;
+
+typedef enum _WDF_TRI_STATE {
+    WdfFalse = FALSE,
+    WdfTrue = TRUE,
+    WdfUseDefault = 2,
+} WDF_TRI_STATE, *PWDF_TRI_STATE;
+
+/* "Framework Object Handles". WDFOBJECT is the one that takes any handle. */
+typedef HANDLE WDFOBJECT, *PWDFOBJECT;
+DECLARE_HANDLE(WDFDRIVER);
+DECLARE_HANDLE(WDFDEVICE);
+DECLARE_HANDLE(WDFQUEUE);
+DECLARE_HANDLE(WDFREQUEST);
+DECLARE_HANDLE(WDFFILEOBJECT);
+DECLARE_HANDLE(WDFTIMER);
+DECLARE_HANDLE(WDFSPINLOCK);
+DECLARE_HANDLE(WDFMEMORY);
+DECLARE_HANDLE(WDFIOTARGET);
+DECLARE_HANDLE(WDFKEY);
+DECLARE_HANDLE(WDFCMRESLIST);
+
+typedef struct WDFDEVICE_INIT *PWDFDEVICE_INIT;
+
+#define WDF_NO_OBJECT_ATTRIBUTES (NULL)
+#define WDF_NO_EVENT_CALLBACK (NULL)
+#define WDF_NO_HANDLE (NULL)
+#define WDF_NO_CONTEXT (NULL)
+#define WDF_NO_SEND_OPTIONS (NULL)
+
+/*
+ * What the framework tells the stub that binds the driver. The framework owns
+ * it; the stub reads DisplaceDriverUnload.
+ */
+#define WDF_DRIVER_GLOBALS_NAME_LEN (32)
+typedef struct _WDF_DRIVER_GLOBALS {
+    WDFDRIVER Driver;
+    ULONG DriverFlags;
+    ULONG DriverTag;
+    CHAR DriverName[WDF_DRIVER_GLOBALS_NAME_LEN];
+    BOOLEAN DisplaceDriverUnload;
+} WDF_DRIVER_GLOBALS, *PWDF_DRIVER_GLOBALS;
+
+C_ASSERT(sizeof(WDF_DRIVER_GLOBALS) == 56);
+C_ASSERT(FIELD_OFFSET(WDF_DRIVER_GLOBALS, DriverFlags) == 8);
+C_ASSERT(FIELD_OFFSET(WDF_DRIVER_GLOBALS, DriverTag) == 12);
+C_ASSERT(FIELD_OFFSET(WDF_DRIVER_GLOBALS, DriverName) == 16);
+C_ASSERT(FIELD_OFFSET(WDF_DRIVER_GLOBALS, DisplaceDriverUnload) == 48);
+
+/* Relative and absolute times, in units of 100 ns, negative for relative. */
+#define WDF_TIMEOUT_TO_SEC ((LONGLONG)10000000)
+#define WDF_TIMEOUT_TO_MS ((LONGLONG)10000)
+#define WDF_TIMEOUT_TO_US ((LONGLONG)10)
+#define WDF_REL_TIMEOUT_IN_SEC(Time) (-(LONGLONG)(Time) * WDF_TIMEOUT_TO_SEC)
+#define WDF_REL_TIMEOUT_IN_MS(Time) (-(LONGLONG)(Time) * WDF_TIMEOUT_TO_MS)
+#define WDF_REL_TIMEOUT_IN_US(Time) (-(LONGLONG)(Time) * WDF_TIMEOUT_TO_US)
+#define WDF_ABS_TIMEOUT_IN_SEC(Time) ((LONGLONG)(Time) * WDF_TIMEOUT_TO_SEC)
+#define WDF_ABS_TIMEOUT_IN_MS(Time) ((LONGLONG)(Time) * WDF_TIMEOUT_TO_MS)
+#define WDF_ABS_TIMEOUT_IN_US(Time) ((LONGLONG)(Time) * WDF_TIMEOUT_TO_US)
