@@ -1,0 +1,177 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use lexopt::{Arg, Parser, ValueExt as _};
+use serde_json::json;
+
+use crate::pack::{self, Delivery, Order};
+use crate::sign::{self, Signer, Signing};
+use crate::verify;
+
+const USAGE: &str = "\
+usage: package <command> [options]
+
+package   makes the driver package and everything that carries it
+  --driver FILE         pvpanic.sys (default: target/driver/x64/pvpanic.sys)
+  --pdb FILE            its symbols (default: beside it)
+  --out DIR             where to (default: target/dist)
+  --sign WHO            none (default), test, pfx:FILE or pkcs11:URI
+  --certificates FILE   PEM, for pkcs11: (default: from the token)
+  --pkcs11-module FILE  the token's library, for pkcs11:
+  --timestamp URL       an RFC 3161 server
+  --json                print what was made as JSON
+sign FILE…             signs .sys, .cat, .msi or .cab files (--sign, --timestamp …)
+verify                  verifies a package (--out DIR, --root FILE for signatures)
+
+The password of a key comes from PVPANIC_SIGN_PASSWORD, or is asked for.";
+
+struct Options {
+    target: PathBuf,
+    driver: Option<PathBuf>,
+    symbols: Option<PathBuf>,
+    out: Option<PathBuf>,
+    root: Option<PathBuf>,
+    signing: Signing,
+    json: bool,
+    files: Vec<PathBuf>,
+}
+
+/// Runs the command line `arguments`, without the program's name.
+pub fn cli(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match run(Parser::from_args(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(mut parser: Parser) -> Result<()> {
+    let Some(Arg::Value(command)) = parser.next()? else {
+        bail!("{USAGE}");
+    };
+    let command = command.string()?;
+    let options = options(parser)?;
+    match command.as_str() {
+        "package" => package(options),
+        "sign" => sign_files(&options),
+        "verify" => verify_folder(&options),
+        other => bail!("{other} is no command\n{USAGE}"),
+    }
+}
+
+fn options(mut parser: Parser) -> Result<Options> {
+    let mut options = Options {
+        target: std::env::var_os("CARGO_TARGET_DIR")
+            .map_or_else(|| repository().join("target"), PathBuf::from),
+        driver: None,
+        symbols: None,
+        out: None,
+        root: None,
+        signing: Signing::default(),
+        json: false,
+        files: Vec::new(),
+    };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("driver") => options.driver = Some(parser.value()?.into()),
+            Arg::Long("pdb") => options.symbols = Some(parser.value()?.into()),
+            Arg::Long("out") => options.out = Some(parser.value()?.into()),
+            Arg::Long("root") => options.root = Some(parser.value()?.into()),
+            Arg::Long("sign") => {
+                options.signing.signer = Signer::parse(&parser.value()?.string()?)?;
+            }
+            Arg::Long("certificates") => {
+                options.signing.certificates = Some(parser.value()?.into());
+            }
+            Arg::Long("pkcs11-module") => options.signing.module = Some(parser.value()?.into()),
+            Arg::Long("timestamp") => options.signing.timestamp = Some(parser.value()?.string()?),
+            Arg::Long("json") => options.json = true,
+            Arg::Value(file) => options.files.push(file.into()),
+            other => return Err(anyhow::Error::from(other.unexpected()).context(USAGE)),
+        }
+    }
+    Ok(options)
+}
+
+/// The repository that this program was built from.
+fn repository() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}
+
+impl Options {
+    fn order(self) -> Order {
+        let driver = self
+            .driver
+            .unwrap_or_else(|| self.target.join("driver/x64/pvpanic.sys"));
+        Order {
+            repository: repository().to_owned(),
+            symbols: self.symbols.unwrap_or_else(|| driver.with_extension("pdb")),
+            driver,
+            out: self.out.unwrap_or_else(|| self.target.join("dist")),
+            target: self.target,
+            signing: self.signing,
+        }
+    }
+}
+
+fn package(options: Options) -> Result<()> {
+    let json = options.json;
+    let order = options.order();
+    let delivery = pack::pack(&order)?;
+    if json {
+        println!("{:#}", as_json(&delivery));
+        return Ok(());
+    }
+    for artefact in &delivery.artefacts {
+        println!(
+            "{:>9}  {}  {}",
+            artefact.size, artefact.sha256, artefact.name
+        );
+    }
+    for line in delivery.verified.iter().chain(&delivery.notes) {
+        println!("{line}");
+    }
+    println!("in {}", order.out.display());
+    Ok(())
+}
+
+fn as_json(delivery: &Delivery) -> serde_json::Value {
+    let artefacts: Vec<_> = delivery
+        .artefacts
+        .iter()
+        .map(|artefact| {
+            json!({ "name": artefact.name, "size": artefact.size, "sha256": artefact.sha256 })
+        })
+        .collect();
+    json!({ "artefacts": artefacts, "verified": delivery.verified, "notes": delivery.notes })
+}
+
+fn sign_files(options: &Options) -> Result<()> {
+    let key = options
+        .signing
+        .key(&options.target)?
+        .context("nobody to sign: say --sign test, pfx:FILE or pkcs11:URI")?;
+    for file in &options.files {
+        sign::sign(&key, file)?;
+        println!("{}: signed", file.display());
+    }
+    Ok(())
+}
+
+fn verify_folder(options: &Options) -> Result<()> {
+    let folder = options
+        .out
+        .clone()
+        .unwrap_or_else(|| options.target.join("dist/x64"));
+    for line in verify::verify(&folder, options.root.as_deref())? {
+        println!("{line}");
+    }
+    Ok(())
+}

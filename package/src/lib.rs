@@ -1,0 +1,18 @@
+//! The driver package: what an administrator, Windows Setup, DISM, virt-v2v
+//! and Partner Center take, made on any host.
+
+pub mod catalogue;
+pub mod commit;
+pub mod image;
+pub mod inf;
+pub mod media;
+pub mod pack;
+pub mod sign;
+mod staging;
+mod tool;
+pub mod verify;
+pub mod workspace;
+
+mod command_line;
+
+pub use command_line::cli;

@@ -1,0 +1,23 @@
+//! What carries the package: a zip, a CD image, the cabinet for Partner
+//! Center, and the papers that go with them. Same files, same date: same bytes.
+
+mod cabinet;
+mod checksums;
+mod iso;
+mod sbom;
+mod zip;
+
+pub use self::cabinet::cabinet;
+pub use self::checksums::{checksums, sha256};
+pub use self::iso::{iso, systems};
+pub use self::sbom::sbom;
+pub use self::zip::zip;
+
+/// A file of the package.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Name without path.
+    pub name: String,
+    /// Content.
+    pub bytes: Vec<u8>,
+}

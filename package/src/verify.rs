@@ -1,0 +1,86 @@
+//! Verification of a package folder: every file is in the catalogue, every
+//! entry of the catalogue is a file, and what is signed verifies.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::catalogue::{self, Kind, Member};
+use crate::image::Image;
+use crate::sign;
+
+/// What was verified, one line each.
+pub type Report = Vec<String>;
+
+/// Verifies the package in `folder`; with `roots` (PEM) also its signatures.
+///
+/// # Errors
+/// The first thing that is wrong, with the file's name.
+pub fn verify(folder: &Path, roots: Option<&Path>) -> Result<Report> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read(&path).with_context(|| format!("{} can't be read", path.display()))
+    };
+    let driver = read("pvpanic.sys")?;
+    let image = Image::read(&driver).context("pvpanic.sys")?;
+    let members = [
+        Member::image("pvpanic.sys", &image),
+        Member::flat("pvpanic.inf", &read("pvpanic.inf")?),
+    ];
+    let listing = catalogue::read(&read("pvpanic.cat")?).context("pvpanic.cat")?;
+    let mut report = Vec::new();
+    for member in &members {
+        report.push(listed(member, &listing)?);
+    }
+    ensure!(
+        listing.members.len() == 2 * members.len(),
+        "pvpanic.cat has {} entries, not two for each of {} files",
+        listing.members.len(),
+        members.len()
+    );
+    if let Some(roots) = roots {
+        ensure!(listing.signed, "pvpanic.cat is not signed");
+        let catalogue = folder.join("pvpanic.cat");
+        let file = folder.join("pvpanic.sys");
+        sign::verify(&file, roots, None)?;
+        report.push("pvpanic.sys: signature ok".to_owned());
+        sign::verify(&catalogue, roots, None)?;
+        report.push("pvpanic.cat: signature ok".to_owned());
+        sign::verify(&file, roots, Some(&catalogue))?;
+        report.push("pvpanic.sys: ok in pvpanic.cat, by osslsigncode too".to_owned());
+    }
+    Ok(report)
+}
+
+fn listed(member: &Member, listing: &catalogue::Listing) -> Result<String> {
+    let Some(entry) = listing
+        .members
+        .iter()
+        .find(|entry| entry.identifier == member.sha256)
+    else {
+        bail!("{} is not the file that pvpanic.cat lists", member.name);
+    };
+    ensure!(
+        entry.digest.as_deref() == Some(&member.sha256[..])
+            && entry.kind == Some(member.kind)
+            && entry
+                .attributes
+                .contains(&("File".to_owned(), member.name.clone())),
+        "the entry for {} in pvpanic.cat contradicts itself",
+        member.name
+    );
+    ensure!(
+        listing
+            .members
+            .iter()
+            .any(|entry| entry.identifier == member.sha1),
+        "{} is not in pvpanic.cat by its SHA-1",
+        member.name
+    );
+    let how = match member.kind {
+        Kind::Image => "Authenticode digest",
+        Kind::Flat => "SHA-256 of the whole file",
+    };
+    Ok(format!("{}: ok in pvpanic.cat ({how})", member.name))
+}
