@@ -30,6 +30,8 @@ const HOST_BRIDGES: [&str; 2] = ["PNP0A03", "PNP0A08"];
 /// The ACPI namespace, with what it needs to run methods.
 pub struct Acpi {
     interpreter: Interpreter<Hardware>,
+    /// The node of the PCI root bus.
+    host_bridge: Option<AmlName>,
 }
 
 impl Acpi {
@@ -47,7 +49,15 @@ impl Acpi {
         let platform = AcpiPlatform::new(tables, Hardware)?;
         let interpreter = Interpreter::new_from_platform(&platform)?;
         interpreter.initialize_namespace();
-        Ok(Self { interpreter })
+        let mut acpi = Self {
+            interpreter,
+            host_bridge: None,
+        };
+        acpi.host_bridge = acpi.present().into_iter().find(|path| {
+            acpi.identifier(path, "_HID")
+                .is_some_and(|hid| HOST_BRIDGES.contains(&hid.as_str()))
+        });
+        Ok(acpi)
     }
 
     /// The devices that are present and have a `_HID`.
@@ -61,7 +71,7 @@ impl Acpi {
                 .identifier(&path, "_UID")
                 .unwrap_or_else(|| "0".to_string());
             let mut hardware_ids = vec![format!("ACPI\\{hid}"), format!("*{hid}")];
-            if let Some(cid) = self.identifier(&path, "_CID") {
+            for cid in self.identifiers(&path, "_CID") {
                 hardware_ids.push(format!("ACPI\\{cid}"));
                 hardware_ids.push(format!("*{cid}"));
             }
@@ -75,27 +85,24 @@ impl Acpi {
         devices
     }
 
-    /// What the PCI host bridges decode: their `_CRS`.
+    /// What the PCI host bridge decodes: its `_CRS`.
     pub fn host_windows(&self) -> Vec<Resource> {
-        let bridges = self.host_bridges();
-        bridges
-            .iter()
-            .flat_map(|path| self.resources(path))
-            .collect()
+        self.host_bridge
+            .as_ref()
+            .map_or_else(Vec::new, |path| self.resources(path))
     }
 
     /// The node of the PCI function that `route` leads to: device and function
     /// numbers of each bridge from the root bus on, and its own.
     pub fn pci_node(&self, route: &[(u8, u8)]) -> Option<String> {
-        let devices = self.present();
-        let mut node = self.host_bridges().into_iter().next()?;
+        let mut node = self.host_bridge.clone()?;
         for &(device, function) in route {
             let address = u64::from(device) << 16 | u64::from(function);
-            node = devices
-                .iter()
+            node = self
+                .device_nodes(&node)
+                .into_iter()
                 .filter(|path| path.parent().is_ok_and(|parent| parent == node))
-                .find(|path| self.integer(path, "_ADR") == Some(address))?
-                .clone();
+                .find(|path| self.integer(path, "_ADR") == Some(address))?;
         }
         Some(shown(&node))
     }
@@ -110,8 +117,7 @@ impl Acpi {
         let name = AmlName::from_str(path)
             .and_then(|path| AmlName::from_str(method)?.resolve(&path))
             .map_err(|_| nt_model::AcpiError::NotFound)?;
-        let value = self.object(&name, arguments)?;
-        from_aml(&value).ok_or(nt_model::AcpiError::Failed)
+        self.object(&name, arguments)
     }
 
     /// All objects below the node `path`, with whether they are a device or
@@ -146,69 +152,79 @@ impl Acpi {
         &self,
         name: &AmlName,
         arguments: &[AcpiValue],
-    ) -> Result<WrappedObject, nt_model::AcpiError> {
+    ) -> Result<AcpiValue, nt_model::AcpiError> {
         if self.interpreter.namespace.lock().get(name.clone()).is_err() {
             return Err(nt_model::AcpiError::NotFound);
         }
         let arguments = arguments.iter().map(to_aml).collect();
         self.interpreter
             .evaluate(name.clone(), arguments)
-            .map_err(|_| nt_model::AcpiError::Failed)
+            .ok()
+            .and_then(|value| from_aml(&value))
+            .ok_or(nt_model::AcpiError::Failed)
     }
 
     /// The value of the object `name` of a device.
-    fn property(&self, path: &AmlName, name: &str) -> Option<WrappedObject> {
+    fn property(&self, path: &AmlName, name: &str) -> Option<AcpiValue> {
         let name = AmlName::from_str(name).ok()?.resolve(path).ok()?;
-        Some(self.object(&name, &[]).ok()?.unwrap_reference())
+        self.object(&name, &[]).ok()
     }
 
     fn integer(&self, path: &AmlName, name: &str) -> Option<u64> {
-        self.property(path, name)?.as_integer().ok()
-    }
-
-    /// An identifier: a string, or a number that packs an EISA ID or is one.
-    /// Of several compatible IDs the first.
-    fn identifier(&self, path: &AmlName, name: &str) -> Option<String> {
-        let mut value = self.property(path, name)?;
-        if let Object::Package(ref values) = *value {
-            value = values.first()?.clone().unwrap_reference();
-        }
-        match &*value {
-            Object::String(text) => Some(text.clone()),
-            Object::Integer(number) if name == "_UID" => Some(number.to_string()),
-            Object::Integer(number) => Some(eisa_id(u32::try_from(*number).ok()?)),
+        match self.property(path, name)? {
+            AcpiValue::Integer(number) => Some(number),
             _ => None,
         }
     }
 
+    /// The first of an object's [`Self::identifiers`].
+    fn identifier(&self, path: &AmlName, name: &str) -> Option<String> {
+        self.identifiers(path, name).into_iter().next()
+    }
+
+    /// The identifiers that an object gives, one or a package of them: strings,
+    /// or numbers that pack an EISA ID, or in `_UID` are just numbers.
+    fn identifiers(&self, path: &AmlName, name: &str) -> Vec<String> {
+        let values = match self.property(path, name) {
+            Some(AcpiValue::Package(values)) => values,
+            value => value.into_iter().collect(),
+        };
+        values
+            .into_iter()
+            .filter_map(|value| match value {
+                AcpiValue::String(text) => Some(text),
+                AcpiValue::Integer(number) if name == "_UID" => Some(number.to_string()),
+                AcpiValue::Integer(number) => u32::try_from(number).ok().map(eisa_id),
+                AcpiValue::Buffer(_) | AcpiValue::Package(_) => None,
+            })
+            .collect()
+    }
+
     fn resources(&self, path: &AmlName) -> Vec<Resource> {
-        let template = self.property(path, "_CRS");
-        let bytes = template
-            .as_ref()
-            .and_then(|template| template.as_buffer().ok());
-        bytes.map_or_else(Vec::new, crs::ports_and_memory)
+        match self.property(path, "_CRS") {
+            Some(AcpiValue::Buffer(template)) => crs::ports_and_memory(&template),
+            _ => Vec::new(),
+        }
     }
 
-    fn host_bridges(&self) -> Vec<AmlName> {
-        let mut bridges = self.present();
-        bridges.retain(|path| {
-            self.identifier(path, "_HID")
-                .is_some_and(|hid| HOST_BRIDGES.contains(&hid.as_str()))
-        });
-        bridges
-    }
-
-    /// The device nodes that are present, with all that they are below of.
-    fn present(&self) -> Vec<AmlName> {
+    /// The device nodes below `node`, parents first.
+    fn device_nodes(&self, node: &AmlName) -> Vec<AmlName> {
         let mut devices = Vec::new();
-        // Methods can't run while the namespace is locked: collect first.
         // The walk itself has no errors of its own.
         let _ = self.interpreter.namespace.lock().traverse(|path, level| {
-            if level.kind == NamespaceLevelKind::Device {
+            let inside = is_below(path, node);
+            if inside && level.kind == NamespaceLevelKind::Device {
                 devices.push(path.clone());
             }
-            Ok(level.kind != NamespaceLevelKind::MethodLocals)
+            Ok(inside || path == node || is_below(node, path))
         });
+        devices
+    }
+
+    /// The device nodes that are present, and so is everything above them.
+    fn present(&self) -> Vec<AmlName> {
+        // Methods can't run while the namespace is locked: collect first.
+        let mut devices = self.device_nodes(&AmlName::root());
         let mut absent: Vec<AmlName> = Vec::new();
         devices.retain(|path| {
             let here = !absent.iter().any(|parent| is_below(path, parent))

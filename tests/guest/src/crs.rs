@@ -81,3 +81,81 @@ fn integer(item: &[u8], offset: usize, width: usize) -> Option<u64> {
             .fold(0, |number, &byte| number << 8 | u64::from(byte)),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_port_and_memory_item_is_found() {
+        #[rustfmt::skip]
+        let template = [
+            // IO (Decode16, 0x505, 0x505, 1, 1)
+            0x47, 1, 0x05, 0x05, 0x05, 0x05, 1, 1,
+            // IRQNoFlags () {4}
+            0x22, 0x10, 0x00,
+            // FixedIO (0x3F8, 8)
+            0x4B, 0xF8, 0x03, 8,
+            // Memory24 (ReadWrite, 0xA0000, 0xA0000, 0, 0x20000)
+            0x81, 9, 0, 1, 0x00, 0x0A, 0x00, 0x0A, 0, 0, 0x00, 0x02,
+            // Memory32 (ReadWrite, 0xFEBFF000, 0xFEBFF000, 1, 16)
+            0x85, 17, 0, 1, 0x00, 0xF0, 0xBF, 0xFE, 0x00, 0xF0, 0xBF, 0xFE, 1, 0, 0, 0, 16, 0, 0, 0,
+            // Memory32Fixed (ReadWrite, 0xFED00000, 0x400)
+            0x86, 9, 0, 1, 0x00, 0x00, 0xD0, 0xFE, 0x00, 0x04, 0, 0,
+            // WordBusNumber (0, 0xFF, 0x100 buses)
+            0x88, 13, 0, 2, 0, 0, 0, 0, 0, 0, 0xFF, 0, 0, 0, 0, 1,
+            // WordIO (0xD00, 0xFFFF, 0xF300 ports)
+            0x88, 13, 0, 1, 0, 0, 0, 0, 0x00, 0x0D, 0xFF, 0xFF, 0, 0, 0x00, 0xF3,
+            // QWordMemory (0x100000000 .. 0x10000FFFF, 0x10000 bytes)
+            0x8A, 43, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,
+            0xFF, 0xFF, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0,
+            // End tag
+            0x79, 0,
+        ];
+        assert_eq!(
+            ports_and_memory(&template),
+            [
+                Resource::Port {
+                    start: 0x505,
+                    length: 1
+                },
+                Resource::Port {
+                    start: 0x3F8,
+                    length: 8
+                },
+                Resource::Memory {
+                    start: 0xA_0000,
+                    length: 0x2_0000
+                },
+                Resource::Memory {
+                    start: 0xFEBF_F000,
+                    length: 16
+                },
+                Resource::Memory {
+                    start: 0xFED0_0000,
+                    length: 0x400
+                },
+                Resource::Port {
+                    start: 0xD00,
+                    length: 0xF300
+                },
+                Resource::Memory {
+                    start: 0x1_0000_0000,
+                    length: 0x1_0000
+                },
+            ]
+        );
+    }
+
+    #[test]
+    fn an_item_longer_than_the_template_ends_it() {
+        let template = [0x47, 1, 0x05, 0x05, 0x05, 0x05, 1, 1, 0x86, 9, 0, 1];
+        assert_eq!(
+            ports_and_memory(&template),
+            [Resource::Port {
+                start: 0x505,
+                length: 1
+            }]
+        );
+    }
+}

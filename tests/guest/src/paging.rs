@@ -21,6 +21,9 @@ use x86_64::{
 /// removed is a page fault.
 const WINDOW: u64 = 0xFFFF_8000_0000_0000;
 
+/// A page table entry has room for 52 bits of a physical address.
+const PHYSICAL_END: u64 = 1 << 52;
+
 /// Mapped, and not executable.
 const READ: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::NO_EXECUTE);
 
@@ -118,7 +121,7 @@ impl AddressSpace {
     fn map(&mut self, physical: u64, length: usize) -> Option<NonNull<u8>> {
         let offset = physical % PAGE_SIZE as u64;
         let end = physical.checked_add(length as u64)?;
-        if length == 0 || end > 1 << physical_address_bits() {
+        if length == 0 || end > PHYSICAL_END {
             return None;
         }
         let first = self.next;
@@ -168,9 +171,4 @@ fn pages(start: NonNull<u8>, length: usize) -> impl Iterator<Item = Page> {
     (first..start.addr().get() + length)
         .step_by(PAGE_SIZE)
         .map(|address| Page::containing_address(VirtAddr::new(address as u64)))
-}
-
-/// How many bits a physical address of this processor has (CPUID 0x80000008).
-fn physical_address_bits() -> u8 {
-    core::arch::x86_64::__cpuid(0x8000_0008).eax.to_le_bytes()[0]
 }

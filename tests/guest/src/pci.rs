@@ -3,7 +3,7 @@
 
 use ::acpi::PciAddress;
 use alloc::{format, string::String, vec, vec::Vec};
-use core::ops::Range;
+use core::{cmp::Reverse, ops::Range};
 use nt_model::{DeviceDescription, Resource};
 use x86_64::instructions::port::{Port, PortRead, PortWrite};
 
@@ -170,26 +170,22 @@ fn bridge_window(bridge: Address) -> Range<u64> {
 }
 
 /// Gives every memory register that has no address yet, a hot-plugged
-/// function's, a place in its bus's window, and turns its decode on.
+/// function's, a place in its bus's window, and turns the decode on.
 pub fn assign(functions: &[Function], host_windows: &[Resource]) {
     for function in functions {
-        let unassigned = function.base_addresses().into_iter().find_map(|base| {
+        for base in function.base_addresses() {
             let Resource::Memory { start: 0, length } = base.resource else {
-                return None;
+                continue;
             };
-            Some((base.offset, length))
-        });
-        let Some((offset, length)) = unassigned else {
-            continue;
-        };
-        let windows = function.bridge_window.as_ref().map_or_else(
-            || host_windows.iter().filter_map(memory_range).collect(),
-            |window| vec![window.clone()],
-        );
-        let taken = taken(functions, function.address.bus);
-        if let Some(start) = place(u64::from(length).max(PAGE), &windows, &taken) {
-            function.address.write(offset, start);
-            function.set_decode(true);
+            let windows = function.bridge_window.as_ref().map_or_else(
+                || host_windows.iter().filter_map(memory_range).collect(),
+                |window| vec![window.clone()],
+            );
+            let taken = taken(functions, function.address.bus);
+            if let Some(start) = place(u64::from(length).max(PAGE), windows, &taken) {
+                function.address.write(base.offset, start);
+                function.set_decode(true);
+            }
         }
     }
 }
@@ -214,10 +210,12 @@ fn taken(functions: &[Function], bus: u8) -> Vec<Range<u64>> {
         .collect()
 }
 
-/// The highest free place of that length below 4 GiB.
-fn place(length: u64, windows: &[Range<u64>], taken: &[Range<u64>]) -> Option<u32> {
+/// The highest free place of that length between 1 MiB and 4 GiB.
+fn place(length: u64, mut windows: Vec<Range<u64>>, taken: &[Range<u64>]) -> Option<u32> {
     let length = length.next_power_of_two();
-    for window in windows.iter().filter(|window| window.start > 1 << 20) {
+    windows.retain(|window| window.start >= 1 << 20);
+    windows.sort_by_key(|window| Reverse(window.end));
+    for window in windows {
         let mut end = window.end.min(1 << 32);
         while let Some(start) = end.checked_sub(length).map(|start| start & !(length - 1)) {
             if start < window.start {
