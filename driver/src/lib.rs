@@ -1,36 +1,108 @@
-//! Proof that the driver links: replaced by the driver.
+//! `pvpanic.sys` tells the hypervisor that Windows has crashed.
+//!
+//! The path of a bug check is in [`bugcheck`]; everything else finds the
+//! device's register ([`device`], [`resources`], [`acpi`]) and arms it.
+
 #![no_std]
 
+// Linked for its panic handler, which the compiler demands and nothing calls.
 extern crate wdk_panic;
 
+mod acpi;
+mod arm;
+mod bugcheck;
+mod context;
+mod device;
+mod properties;
+mod refusal;
+mod register;
+mod resources;
+mod settings;
+mod warnings;
+
+use core::ptr;
+
+use pvpanic_protocol::report::ReportDumpEnd;
 use wdk_sys::{
-    DRIVER_OBJECT, NTSTATUS, PCUNICODE_STRING, ULONG, WDF_DRIVER_CONFIG, WDF_NO_HANDLE,
-    WDF_NO_OBJECT_ATTRIBUTES, call_unsafe_wdf_function_binding,
+    DRIVER_OBJECT, NTSTATUS, PCUNICODE_STRING, PWDFDEVICE_INIT, STATUS_SUCCESS, ULONG,
+    WDF_DRIVER_CONFIG, WDFDRIVER, call_unsafe_wdf_function_binding,
 };
 
-/// Called by the KMDF stub.
+use crate::context::{Context, TypeInfo};
+
+/// What the driver keeps for all its devices.
+struct DriverContext {
+    report_dump_end: ReportDumpEnd,
+}
+
+static DRIVER_CONTEXT: TypeInfo = TypeInfo::new::<DriverContext>(c"DriverContext", &DRIVER_CONTEXT);
+
+// SAFETY: no other type answers this static.
+unsafe impl Context for DriverContext {
+    fn type_info() -> &'static TypeInfo {
+        &DRIVER_CONTEXT
+    }
+}
+
+/// Registers the driver with the framework. IRQL: `PASSIVE_LEVEL`.
 ///
 /// # Safety
 ///
-/// Only Windows calls it, through the stub.
+/// Called by the framework's `FxDriverEntry`, once, with the arguments that
+/// Windows gives to a driver (Microsoft, "DriverEntry for WDF Drivers").
 #[unsafe(export_name = "DriverEntry")]
 pub unsafe extern "system" fn driver_entry(
     driver: &mut DRIVER_OBJECT,
     registry_path: PCUNICODE_STRING,
 ) -> NTSTATUS {
     let mut config = WDF_DRIVER_CONFIG {
-        Size: size_of::<WDF_DRIVER_CONFIG>() as ULONG,
+        Size: size::<WDF_DRIVER_CONFIG>(),
+        EvtDriverDeviceAdd: Some(evt_driver_device_add),
         ..WDF_DRIVER_CONFIG::default()
     };
-    // SAFETY: every pointer is valid for the call.
-    unsafe {
+    let mut attributes = context::attributes::<DriverContext>();
+    let mut handle: WDFDRIVER = ptr::null_mut();
+    // SAFETY: the arguments are those of DriverEntry; the structures are copied.
+    let status = unsafe {
         call_unsafe_wdf_function_binding!(
             WdfDriverCreate,
             driver,
             registry_path,
-            WDF_NO_OBJECT_ATTRIBUTES,
-            &mut config,
-            WDF_NO_HANDLE.cast(),
+            &raw mut attributes,
+            &raw mut config,
+            &raw mut handle
         )
+    };
+    if !wdk::nt_success(status) {
+        return status;
     }
+    // SAFETY: the driver object was just created.
+    let report_dump_end = unsafe { settings::report_dump_end(handle) };
+    // SAFETY: it was created with this context.
+    let context = unsafe { context::of::<DriverContext>(handle.cast()) };
+    // SAFETY: no device is added before DriverEntry returns.
+    unsafe { context.write(DriverContext { report_dump_end }) };
+    STATUS_SUCCESS
+}
+
+/// Adds a device. IRQL: `PASSIVE_LEVEL`.
+unsafe extern "C" fn evt_driver_device_add(driver: WDFDRIVER, init: PWDFDEVICE_INIT) -> NTSTATUS {
+    // SAFETY: DriverEntry created the driver object with this context.
+    let context = unsafe { context::of::<DriverContext>(driver.cast()) };
+    // SAFETY: DriverEntry initialised it and nobody changes it since.
+    let report_dump_end = unsafe { context.as_ref() }.report_dump_end;
+    // SAFETY: `init` is this callback's.
+    match unsafe { device::add(init, report_dump_end) } {
+        Ok(()) => STATUS_SUCCESS,
+        Err(status) => status,
+    }
+}
+
+/// The size of a structure, as the framework's `Size` fields take it.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "no structure of the framework is 4 GiB long"
+)]
+const fn size<T>() -> ULONG {
+    size_of::<T>() as ULONG
 }

@@ -9,18 +9,19 @@
 
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-/// How far the bug check has come, as one device's callbacks saw it.
+/// How far the bug check has come, as one device's callbacks saw it. One bit for
+/// each stage, so that a set of them is a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Stage {
     /// No callback has reported anything.
-    Armed = 0,
+    Armed = 1 << 0,
     /// `CRASH_LOADED` is sent and the dump is being written, or broke off.
-    Dumping = 1,
+    Dumping = 1 << 1,
     /// `CRASH_LOADED` is sent and the dump is complete.
-    Dumped = 2,
+    Dumped = 1 << 2,
     /// `PANICKED` is sent: nothing more will be.
-    Panicked = 3,
+    Panicked = 1 << 3,
 }
 
 /// The service value `Parameters\ReportDumpEnd`: whether a device that sent
@@ -49,14 +50,12 @@ impl ReportDumpEnd {
         }
     }
 
-    /// One bit for each [`Stage`] at which the plain callback sends `PANICKED`.
+    /// Every [`Stage`] at which the plain callback sends `PANICKED`.
     const fn panicked_stages(self) -> u8 {
         match self {
-            Self::Never => 1 << Stage::Armed as u8,
-            Self::IfBroken => 1 << Stage::Armed as u8 | 1 << Stage::Dumping as u8,
-            Self::Always => {
-                1 << Stage::Armed as u8 | 1 << Stage::Dumping as u8 | 1 << Stage::Dumped as u8
-            }
+            Self::Never => Stage::Armed as u8,
+            Self::IfBroken => Stage::Armed as u8 | Stage::Dumping as u8,
+            Self::Always => Stage::Armed as u8 | Stage::Dumping as u8 | Stage::Dumped as u8,
         }
     }
 }
@@ -108,7 +107,7 @@ impl Progress {
     #[inline]
     #[must_use]
     pub fn after_dump(&self) -> bool {
-        let due = self.panicked_stages >> (self.stage.load(Relaxed) & 7) & 1 != 0;
+        let due = self.stage.load(Relaxed) & self.panicked_stages != 0;
         if due {
             self.stage.store(Stage::Panicked as u8, Relaxed);
         }

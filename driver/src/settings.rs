@@ -1,0 +1,70 @@
+//! What an administrator can set.
+
+use pvpanic_protocol::report::ReportDumpEnd;
+use wdk_sys::{
+    KEY_READ, ULONG, UNICODE_STRING, WDF_NO_OBJECT_ATTRIBUTES, WDFDRIVER, WDFKEY,
+    call_unsafe_wdf_function_binding,
+};
+
+/// `ReportDumpEnd`, as Windows spells strings.
+const REPORT_DUMP_END: [u16; 13] = utf16(b"ReportDumpEnd");
+
+/// Reads the service value `Parameters\ReportDumpEnd` (`REG_DWORD`). Missing, of
+/// another type or without a meaning, it counts as 0.
+///
+/// IRQL: `PASSIVE_LEVEL`.
+///
+/// # Safety
+///
+/// `driver` must be the framework's driver object.
+pub unsafe fn report_dump_end(driver: WDFDRIVER) -> ReportDumpEnd {
+    let mut key: WDFKEY = core::ptr::null_mut();
+    // SAFETY: at `PASSIVE_LEVEL`, with a live handle (Microsoft,
+    // "WdfDriverOpenParametersRegistryKey"; `IoOpenDriverRegistryKey` would need
+    // Windows 10 1803).
+    let status = unsafe {
+        call_unsafe_wdf_function_binding!(
+            WdfDriverOpenParametersRegistryKey,
+            driver,
+            KEY_READ,
+            WDF_NO_OBJECT_ATTRIBUTES,
+            &raw mut key
+        )
+    };
+    if !wdk::nt_success(status) {
+        return ReportDumpEnd::default();
+    }
+    let mut spelling = REPORT_DUMP_END;
+    let name = UNICODE_STRING {
+        Length: size_of_val(&spelling) as u16,
+        MaximumLength: size_of_val(&spelling) as u16,
+        Buffer: spelling.as_mut_ptr(),
+    };
+    let mut value: ULONG = 0;
+    // SAFETY: the key is open, the name and the value outlive the call.
+    let status = unsafe {
+        call_unsafe_wdf_function_binding!(
+            WdfRegistryQueryULong,
+            key,
+            &raw const name,
+            &raw mut value
+        )
+    };
+    // SAFETY: opened above and not used after this.
+    unsafe { call_unsafe_wdf_function_binding!(WdfRegistryClose, key) };
+    if !wdk::nt_success(status) {
+        return ReportDumpEnd::default();
+    }
+    ReportDumpEnd::from_registry(value).unwrap_or_default()
+}
+
+/// ASCII as UTF-16.
+const fn utf16<const LENGTH: usize>(ascii: &[u8; LENGTH]) -> [u16; LENGTH] {
+    let mut wide = [0; LENGTH];
+    let mut index = 0;
+    while index < LENGTH {
+        wide[index] = ascii[index] as u16;
+        index += 1;
+    }
+    wide
+}
