@@ -296,6 +296,9 @@ fn from_aml(object: &WrappedObject) -> Option<AcpiValue> {
             .map(from_aml)
             .collect::<Option<_>>()
             .map(AcpiValue::Package),
+        // A method that returned nothing: no arguments in Windows' output buffer,
+        // as with an empty package.
+        Object::Uninitialized => Some(AcpiValue::Package(Vec::new())),
         _ => None,
     }
 }

@@ -99,8 +99,9 @@ impl Machine for Guest {
         let Some(path) = &device.acpi_path else {
             return false;
         };
-        // `_EJ0` returns nothing, which is no value but no failure either.
-        self.acpi.evaluate(path, "_EJ0", &[AcpiValue::Integer(1)]) != Err(AcpiError::NotFound)
+        self.acpi
+            .evaluate(path, "_EJ0", &[AcpiValue::Integer(1)])
+            .is_ok()
     }
 
     fn set_irql(&mut self, irql: u8) {
