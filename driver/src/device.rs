@@ -23,7 +23,7 @@ use crate::{
     properties,
     refusal::Refusal,
     resources::Hardware,
-    size,
+    size, trace,
     warnings::Warnings,
 };
 
@@ -153,6 +153,7 @@ unsafe extern "C" fn evt_device_prepare_hardware(
     match unsafe { start(device, translated) } {
         Ok(()) => STATUS_SUCCESS,
         Err(refusal) => {
+            trace::device_refused(refusal.status());
             // SAFETY: as above.
             unsafe { properties::set_refusal(device, refusal.status()) };
             if refusal.is_lasting() {
@@ -184,6 +185,7 @@ unsafe extern "C" fn evt_device_release_hardware(
         // SAFETY: `start` armed this reporter with these events. First of all:
         // the address may soon be somebody else's.
         unsafe { disarm(reporter, armed) };
+        trace::device_stopped();
         // SAFETY: as above. A refusal stays to be read until the next start.
         unsafe { properties::delete_all(device) };
     }
@@ -236,6 +238,13 @@ unsafe fn start(device: WDFDEVICE, translated: WDFCMRESLIST) -> Result<(), Refus
     if armed != advised.capability {
         advised.warnings = advised.warnings.with(Warnings::NOT_ALL_REGISTERED);
     }
+    trace::device_started(
+        hardware.register.bus(),
+        hardware.address,
+        byte,
+        armed,
+        advised.warnings,
+    );
     // SAFETY: as above.
     unsafe { properties::set_started(device, byte, armed, hardware.address, advised.warnings) };
     Ok(())

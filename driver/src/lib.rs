@@ -18,6 +18,7 @@ mod refusal;
 mod register;
 mod resources;
 mod settings;
+mod trace;
 mod warnings;
 
 use core::ptr;
@@ -25,7 +26,7 @@ use core::ptr;
 use pvpanic_protocol::report::ReportDumpEnd;
 use wdk_sys::{
     DRIVER_OBJECT, NTSTATUS, PCUNICODE_STRING, PWDFDEVICE_INIT, STATUS_SUCCESS, ULONG,
-    WDF_DRIVER_CONFIG, WDFDRIVER, call_unsafe_wdf_function_binding,
+    WDF_DRIVER_CONFIG, WDFDRIVER, WDFOBJECT, call_unsafe_wdf_function_binding,
 };
 
 use crate::context::{Context, TypeInfo};
@@ -60,7 +61,11 @@ pub unsafe extern "system" fn driver_entry(
         EvtDriverDeviceAdd: Some(evt_driver_device_add),
         ..WDF_DRIVER_CONFIG::default()
     };
+    // SAFETY: unregistered below if there is to be no driver object, and otherwise
+    // when it is deleted, which is before the image is unloaded.
+    unsafe { trace::register() };
     let mut attributes = context::attributes::<DriverContext>();
+    attributes.EvtCleanupCallback = Some(evt_driver_cleanup);
     let mut handle: WDFDRIVER = ptr::null_mut();
     // SAFETY: the arguments are those of DriverEntry; the structures are copied.
     let status = unsafe {
@@ -74,6 +79,8 @@ pub unsafe extern "system" fn driver_entry(
         )
     };
     if !wdk::nt_success(status) {
+        trace::driver_failed(status);
+        trace::unregister();
         return status;
     }
     // SAFETY: the driver object was just created.
@@ -94,8 +101,17 @@ unsafe extern "C" fn evt_driver_device_add(driver: WDFDRIVER, init: PWDFDEVICE_I
     // SAFETY: `init` is this callback's.
     match unsafe { device::add(init, report_dump_end) } {
         Ok(()) => STATUS_SUCCESS,
-        Err(status) => status,
+        Err(status) => {
+            trace::device_add_failed(status);
+            status
+        }
     }
+}
+
+/// The driver is about to be unloaded. IRQL: `PASSIVE_LEVEL` (Microsoft,
+/// "EVT_WDF_OBJECT_CONTEXT_CLEANUP": so for driver objects).
+unsafe extern "C" fn evt_driver_cleanup(_driver: WDFOBJECT) {
+    trace::unregister();
 }
 
 /// The size of a structure, as the framework's `Size` fields take it.

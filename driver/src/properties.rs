@@ -12,7 +12,7 @@ use wdk_sys::{
     WDF_DEVICE_PROPERTY_DATA, WDFDEVICE, call_unsafe_wdf_function_binding,
 };
 
-use crate::{size, warnings::Warnings};
+use crate::{size, trace, warnings::Warnings};
 
 /// The category of all keys: {8C5B1F0E-6D3A-4E27-9B41-52C7A90D3E16}.
 const CATEGORY: GUID = GUID {
@@ -41,7 +41,8 @@ const REFUSAL: DEVPROPID = 6;
 pub unsafe fn delete_all(device: WDFDEVICE) {
     for key in CAPABILITY..=REFUSAL {
         // SAFETY: the device is alive, says the caller; null deletes the property.
-        unsafe { assign(device, key, DEVPROP_TYPE_EMPTY, 0, ptr::null_mut()) };
+        // That fails for one that was never written, which is as good.
+        let _ = unsafe { assign(device, key, DEVPROP_TYPE_EMPTY, 0, ptr::null_mut()) };
     }
 }
 
@@ -82,7 +83,10 @@ pub unsafe fn set_refusal(device: WDFDEVICE, status: NTSTATUS) {
 /// `device` must be alive and `T` a type of the kind that `kind` names.
 unsafe fn set<T>(device: WDFDEVICE, key: DEVPROPID, kind: DEVPROPTYPE, mut value: T) {
     // SAFETY: the value is as long as said and outlives the call.
-    unsafe { assign(device, key, kind, size::<T>(), (&raw mut value).cast()) };
+    let status = unsafe { assign(device, key, kind, size::<T>(), (&raw mut value).cast()) };
+    if !wdk::nt_success(status) {
+        trace::property_not_written(key, status);
+    }
 }
 
 /// # Safety
@@ -94,7 +98,7 @@ unsafe fn assign(
     kind: DEVPROPTYPE,
     length: u32,
     data: *mut c_void,
-) {
+) -> NTSTATUS {
     let key = DEVPROPKEY {
         fmtid: CATEGORY,
         pid: key,
@@ -105,9 +109,8 @@ unsafe fn assign(
         ..WDF_DEVICE_PROPERTY_DATA::default()
     };
     // SAFETY: at `PASSIVE_LEVEL`, with a live device and buffers that outlive the
-    // call (Microsoft, "WdfDeviceAssignProperty"). The status is of no use: a
-    // property that can't be written must not keep the device from reporting.
-    let _ = unsafe {
+    // call (Microsoft, "WdfDeviceAssignProperty").
+    unsafe {
         call_unsafe_wdf_function_binding!(
             WdfDeviceAssignProperty,
             device,
@@ -116,5 +119,5 @@ unsafe fn assign(
             length,
             data
         )
-    };
+    }
 }

@@ -1,6 +1,6 @@
 //! The device's one byte.
 
-use core::{arch::asm, ptr::NonNull};
+use core::{arch::asm, ffi::CStr, ptr::NonNull};
 
 use pvpanic_protocol::capability::Event;
 
@@ -16,6 +16,15 @@ pub enum Register {
 }
 
 impl Register {
+    /// Where the register is, in a word.
+    pub const fn bus(self) -> &'static CStr {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Port(_) => c"port",
+            Self::Memory(_) => c"memory",
+        }
+    }
+
     /// Reads the capability byte. IRQL: any.
     ///
     /// # Safety

@@ -6,6 +6,8 @@ use wdk_sys::{
     call_unsafe_wdf_function_binding,
 };
 
+use crate::trace;
+
 /// `ReportDumpEnd`, as Windows spells strings.
 const REPORT_DUMP_END: [u16; 13] = utf16(b"ReportDumpEnd");
 
@@ -55,7 +57,10 @@ pub unsafe fn report_dump_end(driver: WDFDRIVER) -> ReportDumpEnd {
     if !wdk::nt_success(status) {
         return ReportDumpEnd::default();
     }
-    ReportDumpEnd::from_registry(value).unwrap_or_default()
+    ReportDumpEnd::from_registry(value).unwrap_or_else(|| {
+        trace::report_dump_end_refused(value);
+        ReportDumpEnd::default()
+    })
 }
 
 /// ASCII as UTF-16.

@@ -7,7 +7,8 @@
 //!
 //! Nothing here knows Windows: [`capability`] tells what a device offers,
 //! [`report`] which event is due at which stage of a bug check, and [`acpi`]
-//! builds and reads the buffers of the ACPI driver's requests.
+//! builds and reads the buffers of the ACPI driver's requests. [`tracelogging`]
+//! lays out what makes trace events describe themselves.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -15,3 +16,4 @@
 pub mod acpi;
 pub mod capability;
 pub mod report;
+pub mod tracelogging;
