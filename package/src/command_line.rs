@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use lexopt::{Arg, Parser, ValueExt as _};
 use serde_json::json;
 
+use crate::check::{self, Place};
 use crate::pack::{self, Delivery, Order};
 use crate::sign::{self, Signer, Signing};
 use crate::verify;
@@ -25,7 +26,8 @@ package   makes the driver package and everything that carries it
   --timestamp URL       an RFC 3161 server
   --json                print what was made as JSON
 sign FILE…             signs .sys, .cat, .msi or .cab files (--sign, --timestamp …)
-verify                  verifies a package (--out DIR, --root FILE for signatures)
+verify                  verifies what was made (--out DIR, --root FILE for signatures)
+check                   tests all of this, on --driver FILE and --pdb FILE
 
 The password of a key comes from PVPANIC_SIGN_PASSWORD, or is asked for.";
 
@@ -61,6 +63,7 @@ fn run(mut parser: Parser) -> Result<()> {
         "package" => package(options),
         "sign" => sign_files(&options),
         "verify" => verify_folder(&options),
+        "check" => check_all(options),
         other => bail!("{other} is no command\n{USAGE}"),
     }
 }
@@ -165,12 +168,28 @@ fn sign_files(options: &Options) -> Result<()> {
     Ok(())
 }
 
+fn check_all(options: Options) -> Result<()> {
+    let order = options.order();
+    let tally = check::run(&Place {
+        repository: order.repository,
+        target: order.target,
+        driver: order.driver,
+        symbols: order.symbols,
+    })?;
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    if tally.failed > 0 {
+        bail!("{} tests failed", tally.failed);
+    }
+    Ok(())
+}
+
 fn verify_folder(options: &Options) -> Result<()> {
-    let folder = options
+    let dist = options
         .out
         .clone()
-        .unwrap_or_else(|| options.target.join("dist/x64"));
-    for line in verify::verify(&folder, options.root.as_deref())? {
+        .unwrap_or_else(|| options.target.join("dist"));
+    let package = verify::verify(&dist.join("x64"), options.root.as_deref())?;
+    for line in verify::checksums(&dist)?.iter().chain(&package) {
         println!("{line}");
     }
     Ok(())

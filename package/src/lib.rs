@@ -2,6 +2,7 @@
 //! and Partner Center take, made on any host.
 
 pub mod catalogue;
+pub mod check;
 pub mod commit;
 pub mod image;
 pub mod inf;

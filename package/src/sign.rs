@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail};
 pub use authority::{TestAuthority, test_authority};
 pub use certificate::check as check_certificate;
 pub use osslsigncode::{sign, verify};
+pub use password::VARIABLE as PASSWORD_VARIABLE;
 
 /// Whose key signs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::sign::PASSWORD_VARIABLE;
+
 /// A program to run. It is found on `PATH`; on Debian each comes in the
 /// package that the error names when it is missing.
 #[derive(Debug)]
@@ -21,7 +23,8 @@ impl Tool {
     #[must_use]
     pub fn new(name: &str) -> Self {
         let mut command = Command::new(name);
-        command.env("LC_ALL", "C");
+        // Programs get a password by their input or not at all.
+        command.env("LC_ALL", "C").env_remove(PASSWORD_VARIABLE);
         Self {
             name: name.to_owned(),
             command,

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::catalogue::{self, Kind, Member};
 use crate::image::Image;
+use crate::media::sha256;
 use crate::sign;
 
 /// What was verified, one line each.
@@ -50,6 +51,30 @@ pub fn verify(folder: &Path, roots: Option<&Path>) -> Result<Report> {
         sign::verify(&file, roots, Some(&catalogue))?;
         report.push("pvpanic.sys: ok in pvpanic.cat, by osslsigncode too".to_owned());
     }
+    Ok(report)
+}
+
+/// Verifies every file in `dist` that its `SHA256SUMS` lists.
+///
+/// # Errors
+/// A file is not there or not the one listed, or the list is malformed.
+pub fn checksums(dist: &Path) -> Result<Report> {
+    let path = dist.join("SHA256SUMS");
+    let sums =
+        fs::read_to_string(&path).with_context(|| format!("{} can't be read", path.display()))?;
+    let mut report = Vec::new();
+    for line in sums.lines() {
+        let (sum, name) = line
+            .split_once("  ")
+            .with_context(|| format!("{}: {line:?} is no checksum", path.display()))?;
+        let bytes = fs::read(dist.join(name)).with_context(|| format!("{name} can't be read"))?;
+        ensure!(
+            sha256(&bytes) == sum,
+            "{name} is not the file in SHA256SUMS"
+        );
+        report.push(format!("{name}: ok in SHA256SUMS"));
+    }
+    ensure!(!report.is_empty(), "{} is empty", path.display());
     Ok(report)
 }
 

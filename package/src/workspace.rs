@@ -53,7 +53,12 @@ pub fn read(repository: &Path) -> Result<Workspace> {
     let nodes = metadata
         .get("resolve")
         .map_or(&[][..], |resolve| array(resolve, "nodes"));
-    let ids = linked(nodes, text(driver, "id"));
+    let macros: BTreeSet<&str> = packages
+        .iter()
+        .filter(|package| is_macro(package))
+        .map(|package| text(package, "id"))
+        .collect();
+    let ids = linked(nodes, text(driver, "id"), &macros);
     let mut linked: Vec<Crate> = packages
         .iter()
         .filter(|package| ids.contains(text(package, "id")) && text(package, "name") != DRIVER)
@@ -83,13 +88,22 @@ fn framework(driver: &Value) -> Option<Framework> {
     })
 }
 
+/// Whether the package is a procedural macro, which runs in the compiler.
+fn is_macro(package: &Value) -> bool {
+    array(package, "targets").iter().any(|target| {
+        array(target, "kind")
+            .iter()
+            .any(|kind| kind == "proc-macro")
+    })
+}
+
 /// The packages that `driver` depends on, not counting what only builds or
 /// tests it.
-fn linked<'a>(nodes: &'a [Value], driver: &'a str) -> BTreeSet<&'a str> {
+fn linked<'a>(nodes: &'a [Value], driver: &'a str, macros: &BTreeSet<&str>) -> BTreeSet<&'a str> {
     let mut linked = BTreeSet::new();
     let mut waiting = vec![driver];
     while let Some(id) = waiting.pop() {
-        if !linked.insert(id) {
+        if macros.contains(id) || !linked.insert(id) {
             continue;
         }
         let node = nodes.iter().find(|node| text(node, "id") == id);

@@ -1,0 +1,416 @@
+//! What can't be packed or signed is refused with a clear error, and nothing
+//! half-made is left.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{Place, Tally};
+use crate::sign::PASSWORD_VARIABLE;
+use crate::tool::Tool;
+
+/// The password of every key here; it must appear in no command line.
+const PASSWORD: &str = "correct horse battery staple";
+
+/// A run of the command line that must fail.
+struct Refusal<'a> {
+    name: &'a str,
+    /// Options in place of the right ones.
+    options: Vec<String>,
+    password: Option<&'a str>,
+    /// What the error must say.
+    says: &'a str,
+}
+
+pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
+    let keys = work.join("keys");
+    let Some(keys) = tally.take("keys for the refusals are made", make_keys(&keys)) else {
+        return;
+    };
+    let pfx = |name: &str| format!("pfx:{}", keys.join(name).display());
+    let driver = |bytes: &[u8]| -> String {
+        let path = work.join("bad.sys");
+        // A failure shows as the wrong error.
+        drop(fs::write(&path, bytes));
+        path.display().to_string()
+    };
+    let wrong_version = wrong_version(&place.driver, work).unwrap_or_default();
+    let refusal = |name, options: &[&str], password, says| Refusal {
+        name,
+        options: options.iter().map(|option| (*option).to_owned()).collect(),
+        password,
+        says,
+    };
+    let with = |name, signer: String, password, says| Refusal {
+        name,
+        options: vec!["--sign".to_owned(), signer],
+        password,
+        says,
+    };
+    let refusals = [
+        with(
+            "an expired certificate",
+            pfx("expired.pfx"),
+            Some(PASSWORD),
+            "expired on",
+        ),
+        with(
+            "a certificate that is not yet valid",
+            pfx("early.pfx"),
+            Some(PASSWORD),
+            "valid from",
+        ),
+        with(
+            "a certificate for another purpose",
+            pfx("purpose.pfx"),
+            Some(PASSWORD),
+            "not for code signing",
+        ),
+        with(
+            "a certificate without a purpose",
+            pfx("plain.pfx"),
+            Some(PASSWORD),
+            "not for code signing",
+        ),
+        with(
+            "an authority's certificate",
+            pfx("authority.pfx"),
+            Some(PASSWORD),
+            "authority's",
+        ),
+        with(
+            "a key that may not sign",
+            pfx("usage.pfx"),
+            Some(PASSWORD),
+            "digitalSignature",
+        ),
+        with(
+            "a wrong password",
+            pfx("good.pfx"),
+            Some("wrong"),
+            "could not be signed",
+        ),
+        with("no password", pfx("good.pfx"), None, PASSWORD_VARIABLE),
+        with(
+            "a key file that is not there",
+            pfx("none.pfx"),
+            Some(PASSWORD),
+            "none.pfx can't be read",
+        ),
+        with(
+            "a token without its library",
+            "pkcs11:object=key".to_owned(),
+            Some(PASSWORD),
+            "--pkcs11-module",
+        ),
+        with(
+            "an unknown signer",
+            "somebody".to_owned(),
+            None,
+            "say none, test, pfx:FILE",
+        ),
+        refusal(
+            "a driver that is not there",
+            &["--driver", "/none/pvpanic.sys"],
+            None,
+            "pvpanic.pdb can't be read",
+        ),
+        refusal(
+            "symbols that are not there",
+            &["--pdb", "/none/pvpanic.pdb"],
+            None,
+            "pvpanic.pdb can't be read",
+        ),
+        Refusal {
+            name: "a driver that is no image",
+            options: vec![
+                "--driver".to_owned(),
+                driver(b"MZ but nothing more"),
+                "--pdb".to_owned(),
+                place.symbols.display().to_string(),
+            ],
+            password: None,
+            says: "not a PE32+ image",
+        },
+        Refusal {
+            name: "a driver of another version",
+            options: vec![
+                "--driver".to_owned(),
+                wrong_version,
+                "--pdb".to_owned(),
+                place.symbols.display().to_string(),
+            ],
+            password: None,
+            says: "driverver-resource",
+        },
+        refusal(
+            "an output folder that can't be made",
+            &["--out", "/proc/pvpanic"],
+            None,
+            "/proc/pvpanic can't be made",
+        ),
+        refusal(
+            "an output folder within a file",
+            &["--out", "/etc/hostname/dist"],
+            None,
+            "can't be made",
+        ),
+        refusal(
+            "a timestamp server that does not answer",
+            &["--sign", "test", "--timestamp", "http://127.0.0.1:9/"],
+            None,
+            "could not be signed",
+        ),
+        refusal(
+            "an option that does not exist",
+            &["--sing", "test"],
+            None,
+            "--sing",
+        ),
+    ];
+    for case in refusals {
+        let name = format!("{} is refused, and nothing is left behind", case.name);
+        tally.take(&name, refused(place, work, &case));
+    }
+    tally.take(
+        "a package is signed with a PKCS#12 key",
+        good_key(place, work, &keys),
+    );
+    tally.take(
+        "the password is in no command line, file or output",
+        secrecy(place, work, &keys),
+    );
+}
+
+fn make_keys(folder: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    let leaf = ["basicConstraints=critical,CA:false"];
+    let code = "extendedKeyUsage=codeSigning";
+    let usage = "keyUsage=critical,digitalSignature";
+    key(folder, "good", &["-days", "30"], &[leaf[0], code, usage])?;
+    key(
+        folder,
+        "purpose",
+        &["-days", "30"],
+        &[leaf[0], usage, "extendedKeyUsage=serverAuth"],
+    )?;
+    key(folder, "plain", &["-days", "30"], &[leaf[0], usage])?;
+    key(
+        folder,
+        "usage",
+        &["-days", "30"],
+        &[leaf[0], code, "keyUsage=critical,keyEncipherment"],
+    )?;
+    key(
+        folder,
+        "authority",
+        &["-days", "30"],
+        &["basicConstraints=critical,CA:true", code],
+    )?;
+    dated(folder, "expired", "20200101000000Z", "20210101000000Z")?;
+    dated(folder, "early", "20480101000000Z", "20490101000000Z")?;
+    Ok(folder.to_owned())
+}
+
+fn key(folder: &Path, name: &str, validity: &[&str], extensions: &[&str]) -> Result<()> {
+    let mut openssl = Tool::new("openssl");
+    openssl
+        .directory(folder)
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test",
+        ])
+        .args([
+            "-keyout",
+            &format!("{name}.key"),
+            "-out",
+            &format!("{name}.pem"),
+        ])
+        .args(validity.iter().copied());
+    for extension in extensions {
+        openssl.args(["-addext", extension]);
+    }
+    openssl.run()?;
+    pfx(folder, name)
+}
+
+/// A certificate of other days: only `openssl ca` takes dates.
+fn dated(folder: &Path, name: &str, from: &str, to: &str) -> Result<()> {
+    let ca = folder.join(format!("{name}-ca"));
+    fs::create_dir_all(&ca)?;
+    fs::write(ca.join("index.txt"), "")?;
+    fs::write(
+        ca.join("ca.cnf"),
+        "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nnew_certs_dir=.\nrand_serial=yes\n\
+         default_md=sha256\npolicy=p\nx509_extensions=x\n[p]\ncommonName=supplied\n\
+         [x]\nextendedKeyUsage=codeSigning\nkeyUsage=critical,digitalSignature\n",
+    )?;
+    let request = format!("../{name}.csr");
+    let secret = format!("../{name}.key");
+    Tool::new("openssl")
+        .directory(&ca)
+        .args([
+            "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test",
+        ])
+        .args(["-keyout", &secret, "-out", &request])
+        .run()?;
+    Tool::new("openssl")
+        .directory(&ca)
+        .args(["ca", "-batch", "-selfsign", "-config", "ca.cnf", "-notext"])
+        .args([
+            "-in",
+            &request,
+            "-keyfile",
+            &secret,
+            "-out",
+            &format!("../{name}.pem"),
+        ])
+        .args(["-startdate", from, "-enddate", to])
+        .run()?;
+    pfx(folder, name)
+}
+
+fn pfx(folder: &Path, name: &str) -> Result<()> {
+    fs::write(folder.join("password"), PASSWORD)?;
+    Tool::new("openssl")
+        .directory(folder)
+        .args(["pkcs12", "-export", "-passout", "file:password"])
+        .args([
+            "-inkey",
+            &format!("{name}.key"),
+            "-in",
+            &format!("{name}.pem"),
+        ])
+        .args(["-out", &format!("{name}.pfx")])
+        .run()
+        .map(drop)
+}
+
+/// A driver whose version resource says 0.1.0.9 or the like.
+fn wrong_version(driver: &Path, work: &Path) -> Result<String> {
+    let mut bytes = fs::read(driver)?;
+    let signature = 0xFEEF_04BD_u32.to_le_bytes();
+    let at = bytes
+        .windows(4)
+        .position(|word| word == signature)
+        .context("the driver has no version resource")?;
+    let low = bytes
+        .get_mut(at + 12)
+        .context("the resource is cut short")?;
+    *low = low.wrapping_add(9);
+    let path = work.join("other-version.sys");
+    fs::write(&path, bytes)?;
+    Ok(path.display().to_string())
+}
+
+fn command(place: &Place, out: &Path, password: Option<&str>) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg("package")
+        .env("CARGO_TARGET_DIR", &place.target)
+        .env_remove(PASSWORD_VARIABLE)
+        .stdin(std::process::Stdio::null());
+    if let Some(password) = password {
+        command.env(PASSWORD_VARIABLE, password);
+    }
+    command.arg("--out").arg(out);
+    Ok(command)
+}
+
+fn refused(place: &Place, work: &Path, case: &Refusal<'_>) -> Result<()> {
+    let out = work.join("refused");
+    fs::create_dir_all(&out)?;
+    fs::write(out.join("SHA256SUMS"), "an earlier package\n")?;
+    let mut command = command(place, &out, case.password)?;
+    if !case.options.iter().any(|option| option == "--driver") {
+        command.arg("--driver").arg(&place.driver);
+        if !case.options.iter().any(|option| option == "--pdb") {
+            command.arg("--pdb").arg(&place.symbols);
+        }
+    }
+    let output = command.args(&case.options).output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success(), "it was accepted");
+    ensure!(error.starts_with("error: "), "no error but: {error}");
+    ensure!(error.contains(case.says), "the error is: {error}");
+    ensure!(!error.contains(PASSWORD), "the error has the password");
+    let left: Vec<_> = fs::read_dir(&out)?
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<Result<_, _>>()?;
+    ensure!(left == ["SHA256SUMS"], "left behind: {left:?}");
+    ensure!(
+        fs::read_to_string(out.join("SHA256SUMS"))? == "an earlier package\n",
+        "the earlier package was touched"
+    );
+    Ok(())
+}
+
+fn good_key(place: &Place, work: &Path, keys: &Path) -> Result<()> {
+    let out = work.join("pfx");
+    let output = command(place, &out, Some(PASSWORD))?
+        .arg("--driver")
+        .arg(&place.driver)
+        .arg("--pdb")
+        .arg(&place.symbols)
+        .arg("--sign")
+        .arg(format!("pfx:{}", keys.join("good.pfx").display()))
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    crate::verify::verify(&out.join("x64"), Some(&keys.join("good.pem"))).map(drop)
+}
+
+/// Puts a program before `osslsigncode` that writes down what it is given.
+fn secrecy(place: &Place, work: &Path, keys: &Path) -> Result<()> {
+    let (bin, log, out) = (work.join("bin"), work.join("log"), work.join("secrecy"));
+    fs::create_dir_all(&bin)?;
+    let spy = bin.join("osslsigncode");
+    let path = std::env::var("PATH").unwrap_or_default();
+    fs::write(
+        &spy,
+        format!(
+            "#!/bin/sh\nprintf '%s\\n' \"$@\" >>{log}\nenv >>{log}\nPATH={path} exec osslsigncode \"$@\"\n",
+            log = log.display()
+        ),
+    )?;
+    Tool::new("chmod").arg("+x").arg(&spy).run()?;
+    let output = command(place, &out, Some(PASSWORD))?
+        .env("PATH", format!("{}:{path}", bin.display()))
+        .arg("--driver")
+        .arg(&place.driver)
+        .arg("--pdb")
+        .arg(&place.symbols)
+        .arg("--sign")
+        .arg(format!("pfx:{}", keys.join("good.pfx").display()))
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let said = [output.stdout, output.stderr].concat();
+    let written = fs::read_to_string(&log).context("osslsigncode was not called")?;
+    ensure!(
+        written.contains("good.pfx"),
+        "the program in between saw no key"
+    );
+    for (what, text) in [
+        ("a command line or the environment", written.as_str()),
+        ("the output", &String::from_utf8_lossy(&said)),
+    ] {
+        ensure!(!text.contains(PASSWORD), "the password is in {what}");
+    }
+    ensure!(
+        Tool::new("grep")
+            .args(["-rqF", PASSWORD])
+            .arg(&out)
+            .run()
+            .is_err(),
+        "the password is in a file of the package"
+    );
+    Ok(())
+}
