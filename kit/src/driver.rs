@@ -1,0 +1,165 @@
+//! Builds `pvpanic.sys`.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    cargo,
+    layout::Kit,
+    llvm,
+    progress::Progress,
+    reproducible, resource,
+    toolchain::Toolchain,
+    vendor::Vendor,
+    workspace::{self, create_folder, write_if_changed},
+};
+
+/// Builds the driver of this workspace and answers with the path of
+/// `pvpanic.sys`; `pvpanic.pdb` and `pvpanic.map` are beside it.
+///
+/// # Errors
+///
+/// If something is missing that `setup` would install, or does not compile.
+pub fn build_driver() -> Result<PathBuf> {
+    build_driver_in(&workspace::root())
+}
+
+/// The same for the workspace in another folder.
+///
+/// # Errors
+///
+/// As [`build_driver`].
+pub fn build_driver_in(workspace: &Path) -> Result<PathBuf> {
+    let mut progress = Progress::new("Building pvpanic.sys");
+    let target = if cfg!(windows) {
+        build_with_microsofts_kit(workspace, &mut progress)?
+    } else {
+        let build = Build::prepare(workspace, &mut progress)?;
+        let mut command = build.cargo("build");
+        command.args(["--package", "pvpanic", "--profile", "driver"]);
+        cargo::run(command, &workspace.join("target/driver.log"), &mut progress)?;
+        cargo::target_folder(workspace)
+    };
+    collect(
+        &target.join(llvm::TARGET).join("driver"),
+        &workspace.join("target/driver/x64"),
+    )
+}
+
+/// On Windows the real kit and the unmodified crates do it. Not run by this
+/// project's own tests, which have no Windows.
+fn build_with_microsofts_kit(workspace: &Path, progress: &mut Progress) -> Result<PathBuf> {
+    let target = cargo::target_folder(workspace);
+    let mut command = Command::new("cargo");
+    command
+        .current_dir(workspace)
+        .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
+        .args(["build", "--locked", "--package", "pvpanic"])
+        .args(["--profile", "driver", "--target", llvm::TARGET])
+        .arg("--target-dir")
+        .arg(&target);
+    cargo::run(command, &workspace.join("target/driver.log"), progress)?;
+    Ok(target)
+}
+
+/// Everything that a build for the Windows kernel needs.
+pub struct Build<'a> {
+    workspace: &'a Path,
+    toolchain: Toolchain,
+    kit: Kit,
+    vendor: Vendor,
+    /// Held while this exists: two builds would write the same files.
+    _lock: File,
+}
+
+impl<'a> Build<'a> {
+    pub fn prepare(workspace: &'a Path, progress: &mut Progress) -> Result<Self> {
+        let lock = lock(workspace)?;
+        let toolchain = Toolchain::find(workspace, progress)?;
+        let kit = Kit::lay_out(workspace)?;
+        resource::compile(workspace)?;
+        let vendor = Vendor::prepare(workspace, &toolchain, progress)?;
+        Ok(Self {
+            workspace,
+            toolchain,
+            kit,
+            vendor,
+            _lock: lock,
+        })
+    }
+
+    /// The compiler.
+    pub const fn toolchain(&self) -> &Toolchain {
+        &self.toolchain
+    }
+
+    /// Cargo for the Windows kernel. Every use passes the same flags, so that
+    /// the library and the bindings are built once.
+    pub fn cargo(&self, subcommand: &str) -> Command {
+        let mut command = cargo::command(self.workspace, &self.toolchain);
+        let (variable, linker) = Toolchain::linker(llvm::TARGET);
+        let suffix = llvm::TARGET.replace('-', "_");
+        let headers = llvm::header_arguments().join(" ");
+        command
+            .env(variable, linker)
+            .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"))
+            .env("WDKContentRoot", self.kit.root())
+            .env_remove("Version_Number")
+            .env("LIBCLANG_PATH", llvm::libraries())
+            .env(format!("BINDGEN_EXTRA_CLANG_ARGS_{suffix}"), &headers)
+            .env(format!("CC_{suffix}"), llvm::tool("clang"))
+            .env(format!("AR_{suffix}"), llvm::tool("llvm-lib"))
+            .env(format!("CFLAGS_{suffix}"), &headers)
+            .args([subcommand, "--locked"])
+            .args(self.toolchain.arguments(llvm::TARGET))
+            .args(self.vendor.arguments())
+            .arg("--target-dir")
+            .arg(cargo::target_folder(self.workspace));
+        command
+    }
+}
+
+/// Paths are relative, and rustc links in the workspace's folder: no flag says
+/// where the workspace is, so the image does not depend on it.
+const FLAGS: [&str; 4] = [
+    "-Ctarget-feature=+crt-static",
+    // No time of day in the image.
+    "-Clink-arg=/Brepro",
+    // No folder of this machine in the image.
+    "-Clink-arg=/PDBALTPATH:pvpanic.pdb",
+    resource::LINK_ARGUMENT,
+];
+
+/// Holds off other builds of the same workspace.
+pub fn lock(workspace: &Path) -> Result<File> {
+    let target = workspace.join("target");
+    create_folder(&target)?;
+    let path = target.join("kit.lock");
+    let file = File::create(&path).with_context(|| format!("can't write {}", path.display()))?;
+    file.lock()
+        .with_context(|| format!("can't lock {}", path.display()))?;
+    Ok(file)
+}
+
+/// Copies what cargo built to where it is looked for.
+fn collect(built: &Path, into: &Path) -> Result<PathBuf> {
+    let read = |path: PathBuf| {
+        fs::read(&path).with_context(|| format!("the build left no {}", path.display()))
+    };
+    let mut image = read(built.join("pvpanic.dll"))?;
+    let mut symbols = read(built.join("pvpanic.pdb"))?;
+    let map = read(built.join("deps/pvpanic.map"))?;
+    if !cfg!(windows) {
+        reproducible::stamp(&mut image, Some(&mut symbols))?;
+    }
+    let driver = into.join("pvpanic.sys");
+    write_if_changed(&driver, &image)?;
+    write_if_changed(&into.join("pvpanic.pdb"), &symbols)?;
+    write_if_changed(&into.join("pvpanic.map"), &map)?;
+    Ok(driver)
+}

@@ -1,0 +1,41 @@
+//! Builds the test kernel's program for a bare machine.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::{
+    cargo,
+    driver::lock,
+    progress::Progress,
+    toolchain::{BARE, Toolchain},
+    vendor::Vendor,
+    workspace,
+};
+
+/// Builds `tests/guest` and answers with the path of the ELF file that QEMU
+/// starts.
+///
+/// # Errors
+///
+/// If something is missing that `setup` would install, or does not compile.
+pub fn build_guest() -> Result<PathBuf> {
+    let workspace = workspace::root();
+    let mut progress = Progress::new("Building the test kernel");
+    let _lock = lock(&workspace)?;
+    let toolchain = Toolchain::find(&workspace, &mut progress)?;
+    let vendor = Vendor::prepare(&workspace, &toolchain, &mut progress)?;
+    let target = cargo::target_folder(&workspace);
+    let mut command = cargo::command(&workspace, &toolchain);
+    let (variable, linker) = Toolchain::linker(BARE);
+    command
+        .env(variable, linker)
+        .args(["build", "--locked", "--package", "guest"])
+        .args(["--profile", "guest"])
+        .args(toolchain.arguments(BARE))
+        .args(vendor.arguments())
+        .arg("--target-dir")
+        .arg(&target);
+    cargo::run(command, &workspace.join("target/guest.log"), &mut progress)?;
+    Ok(target.join(BARE).join("guest/guest"))
+}

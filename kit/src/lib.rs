@@ -1,0 +1,37 @@
+//! Builds kernel-mode drivers on a host that has no Microsoft kit, and checks
+//! what came out.
+//!
+//! The windows-drivers-rs crates read headers and libraries from a kit, and
+//! `wdk-build` refuses to run off Windows. Here are the KMDF headers, the
+//! import lists and the entry stub (`include/`, `imports/`, `stub/`), laid out
+//! as the crates expect under `target/kit`; the edits that let `wdk-build` run
+//! on any host, applied to a vendored copy; and a compiler that has the library
+//! for `x86_64-pc-windows-msvc`, found or unpacked under `target/toolchain`.
+//!
+//! On Windows the real kit and the unmodified crates are used instead.
+
+mod c_driver;
+mod cargo;
+mod driver;
+mod functions;
+mod guest;
+mod host_edits;
+pub mod image;
+mod layout;
+mod lint;
+mod llvm;
+mod progress;
+mod reproducible;
+mod resource;
+mod setup;
+mod toolchain;
+mod vendor;
+mod workspace;
+
+pub use c_driver::build_c_driver;
+pub use driver::{build_driver, build_driver_in};
+pub use functions::released_versions;
+pub use guest::build_guest;
+pub use lint::clippy_driver;
+pub use setup::{Package, packages, setup};
+pub use workspace::{root, version};

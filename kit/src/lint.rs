@@ -1,0 +1,56 @@
+//! Clippy for what is not built for the host.
+
+use anyhow::Result;
+
+use crate::{
+    cargo,
+    driver::Build,
+    progress::Progress,
+    toolchain::{BARE, Toolchain},
+    vendor::Vendor,
+    workspace,
+};
+
+/// Runs the compiler's own clippy over the driver and the test kernel's
+/// program, with every warning an error.
+///
+/// `cargo clippy` would run the clippy of cargo's own toolchain, which is
+/// another release than the compiler here.
+///
+/// # Errors
+///
+/// If anything is found, or does not compile.
+pub fn clippy_driver() -> Result<()> {
+    let workspace = workspace::root();
+    let log = workspace.join("target/clippy.log");
+    let mut progress = Progress::new("Checking the driver with clippy");
+    let build = Build::prepare(&workspace, &mut progress)?;
+    let clippy = build.toolchain().clippy();
+
+    let mut command = build.cargo("check");
+    command
+        .env("RUSTC_WORKSPACE_WRAPPER", &clippy)
+        .env("CLIPPY_ARGS", DENY_WARNINGS)
+        .args(["--profile", "driver"])
+        .args(["--package", "pvpanic", "--package", "layout"]);
+    cargo::run(command, &log, &mut progress)?;
+
+    let toolchain = build.toolchain();
+    let vendor = Vendor::prepare(&workspace, toolchain, &mut progress)?;
+    let mut command = cargo::command(&workspace, toolchain);
+    let (variable, linker) = Toolchain::linker(BARE);
+    command
+        .env(variable, linker)
+        .env("RUSTC_WORKSPACE_WRAPPER", &clippy)
+        .env("CLIPPY_ARGS", DENY_WARNINGS)
+        .args(["check", "--locked", "--package", "guest"])
+        .args(["--profile", "guest"])
+        .args(toolchain.arguments(BARE))
+        .args(vendor.arguments())
+        .arg("--target-dir")
+        .arg(cargo::target_folder(&workspace));
+    cargo::run(command, &log, &mut progress)
+}
+
+/// As `cargo clippy` passes it.
+const DENY_WARNINGS: &str = "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__";
