@@ -6,7 +6,30 @@
 
 extern crate alloc;
 
+mod bugcheck;
+mod function;
+mod gate;
+mod image;
+mod kernel;
+mod kmdf_device;
+mod kmdf_driver;
+mod kmdf_io;
+mod kmdf_object;
+mod layout;
 mod machine;
+mod memory;
+mod ntoskrnl;
+mod object;
+mod observe;
+mod pnp;
+mod report;
+mod run;
+mod scenario;
+mod status;
+mod wdfldr;
+
+pub use image::{LoadError, lay_out};
+pub use observe::{Access, Target, access, complete};
 
 pub use machine::{
     AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection, Registers, Resource,
@@ -28,14 +51,12 @@ pub enum Outcome {
 /// Runs `scenario` with the driver image `image` and writes the report through
 /// [`Machine::report`].
 pub fn run(machine: &mut dyn Machine, image: &[u8], scenario: &str) -> Outcome {
-    let _ = (machine, image, scenario);
-    Outcome::Refused
+    run::run(machine, image, scenario)
 }
 
 /// Tells the model of an exception. Returns `false` where it did not happen in
 /// driver code, so that it is the back end's own fault; else execution goes on
 /// with `registers`, which may have been changed.
 pub fn trap(registers: &mut Registers, trap: Trap) -> bool {
-    let _ = (registers, trap);
-    false
+    kernel::trap(registers, trap)
 }

@@ -1,0 +1,29 @@
+//! The NTSTATUS values that the model returns.
+
+use crate::function::Failure;
+
+pub const STATUS_SUCCESS: u32 = 0;
+pub const STATUS_BUFFER_OVERFLOW: u32 = 0x8000_0005;
+pub const STATUS_UNSUCCESSFUL: u32 = 0xC000_0001;
+pub const STATUS_INVALID_PARAMETER: u32 = 0xC000_000D;
+pub const STATUS_INVALID_DEVICE_REQUEST: u32 = 0xC000_0010;
+pub const STATUS_BUFFER_TOO_SMALL: u32 = 0xC000_0023;
+pub const STATUS_OBJECT_TYPE_MISMATCH: u32 = 0xC000_0024;
+pub const STATUS_OBJECT_NAME_NOT_FOUND: u32 = 0xC000_0034;
+pub const STATUS_OBJECT_NAME_EXISTS: u32 = 0x4000_0000;
+pub const STATUS_REVISION_MISMATCH: u32 = 0xC000_0059;
+pub const STATUS_INSUFFICIENT_RESOURCES: u32 = 0xC000_009A;
+pub const STATUS_ACCESS_DENIED: u32 = 0xC000_0022;
+pub const STATUS_IO_TIMEOUT: u32 = 0xC000_00B5;
+pub const STATUS_DRIVER_INTERNAL_ERROR: u32 = 0xC000_0183;
+pub const STATUS_WDF_PARENT_ASSIGNMENT_NOT_ALLOWED: u32 = 0xC020_0213;
+pub const STATUS_ACPI_FATAL: u32 = 0xC014_0006;
+pub const STATUS_INVALID_BUFFER_SIZE: u32 = 0xC000_0206;
+
+/// No memory for it.
+pub const NO_MEMORY: Failure = Failure::Status(STATUS_INSUFFICIENT_RESOURCES);
+
+/// Whether NT_SUCCESS holds.
+pub const fn is_success(status: u32) -> bool {
+    status < 0x8000_0000
+}
