@@ -1,0 +1,170 @@
+//! One driver, one machine, one scenario.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::{Value, json};
+
+use crate::{
+    guest::Report,
+    qemu::{Config, Qemu},
+    qmp::Event,
+};
+
+/// How long a guest may say nothing. Far more than a busy machine needs.
+const SILENCE: Duration = Duration::from_mins(3);
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The guest came to the end of its scenario.
+    Complete,
+    /// QEMU paused the guest (run state in the string).
+    Paused(String),
+    /// QEMU ended by itself, with this exit status.
+    Exited(Option<i32>),
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// QEMU's version.
+    pub qemu: String,
+    /// What each panic device offers, as QEMU says.
+    pub capabilities: Vec<u8>,
+    /// When the guest was let run.
+    pub start: Instant,
+    /// Every QMP event, in order.
+    pub events: Vec<Event>,
+    /// What the guest reported.
+    pub report: Report,
+    /// How it ended.
+    pub end: End,
+}
+
+impl Outcome {
+    /// The names of the panic events, in order of arrival.
+    #[must_use]
+    pub fn panic_events(&self) -> Vec<&str> {
+        self.events
+            .iter()
+            .map(|event| event.name.as_str())
+            .filter(|name| name.starts_with("GUEST_"))
+            .collect()
+    }
+
+    /// What the test kernel found the driver to have done wrong, in words.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        self.report
+            .all("violation")
+            .chain(self.report.all("error"))
+            .map(|it| {
+                let word = |key: &str| it[key].as_str().unwrap_or_default().to_owned();
+                format!("{}: {}", word("rule"), word("text"))
+            })
+            .collect()
+    }
+}
+
+/// The files that the test kernel looks for.
+#[must_use]
+pub fn files(driver: Vec<u8>, scenario: &str) -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("opt/nt/driver.sys", driver),
+        ("opt/nt/scenario", scenario.as_bytes().to_vec()),
+    ]
+}
+
+/// Runs a machine to the end of its scenario, or to its own.
+///
+/// # Errors
+///
+/// If QEMU can't be started, dies without being asked to, or the guest says
+/// nothing for minutes or nonsense.
+pub fn run(config: &Config) -> Result<Outcome> {
+    let mut qemu = Qemu::start(config)?;
+    let version = qemu.version()?;
+    let capabilities = (0..config.devices.len())
+        .map(|index| qemu.capability(index))
+        .collect::<Result<Vec<_>>>()
+        .context("is one of the devices no pvpanic device?")?;
+    let start = Instant::now();
+    qemu.resume()?;
+    let mut report = Report::default();
+    let end = watch(&mut qemu, &mut report, config)?;
+    let status = qemu.quit()?;
+    while qemu.qmp.poll(Duration::ZERO) && drain(&qemu, &mut report)? {}
+    let events: Vec<Event> = qemu.qmp.events().iter().cloned().collect();
+    let end = match end {
+        Some(end) => end,
+        None if events.iter().any(|event| event.name == "SHUTDOWN") || status.code() == Some(1) => {
+            End::Exited(status.code())
+        }
+        None => bail!("QEMU died ({status}): {}", qemu.complaints().trim()),
+    };
+    Ok(Outcome {
+        qemu: version,
+        capabilities,
+        start,
+        events,
+        report,
+        end,
+    })
+}
+
+/// Watches until the guest ends, is paused ([`Some`]), or QEMU is gone.
+fn watch(qemu: &mut Qemu, report: &mut Report, config: &Config) -> Result<Option<End>> {
+    let mut heard = Instant::now();
+    let mut done = 0;
+    loop {
+        let before = (report.lines.len(), qemu.qmp.events().len());
+        let connected = qemu.qmp.poll(Duration::from_millis(2));
+        drain(qemu, report)?;
+        if !connected {
+            return Ok(None);
+        }
+        if report.all("waiting").count() > done {
+            let action = config
+                .host
+                .get(done)
+                .ok_or_else(|| anyhow!("the guest waits for its host once more than it should"))?;
+            qemu.act(action, config.devices.len() + done)?;
+            done += 1;
+        }
+        if report.first("end").is_some() {
+            // Its answer comes after every event that the guest caused before.
+            qemu.qmp.execute("query-status", &Value::Null)?;
+            return Ok(Some(End::Complete));
+        }
+        if qemu.qmp.events().iter().any(|event| event.name == "STOP") {
+            let status = qemu.qmp.execute("query-status", &Value::Null)?;
+            let state = status["status"].as_str().unwrap_or_default();
+            if state != "shutdown" {
+                return Ok(Some(End::Paused(state.to_owned())));
+            }
+        }
+        if before != (report.lines.len(), qemu.qmp.events().len()) {
+            heard = Instant::now();
+        } else if heard.elapsed() > SILENCE {
+            bail!(
+                "the guest has said nothing for {} s; its last word: {}",
+                SILENCE.as_secs(),
+                report.lines.last().map_or_else(
+                    || "none".to_owned(),
+                    |line| json!({&line.kind: line.content}).to_string()
+                )
+            );
+        }
+    }
+}
+
+/// Takes in what the serial port has. `true` if there was something.
+fn drain(qemu: &Qemu, report: &mut Report) -> Result<bool> {
+    let mut any = false;
+    while let Some((line, at)) = qemu.serial_line() {
+        report.take(&line, at)?;
+        any = true;
+    }
+    Ok(any)
+}

@@ -1,0 +1,87 @@
+//! The commands of this repository.
+
+mod options;
+mod run;
+mod story;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use lexopt::{
+    Arg::{Long, Short, Value},
+    Parser,
+};
+
+use crate::options::{Command, Options};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  setup    install what is missing, with apt
+  build    build pvpanic.sys from the real crates, on Linux
+  demo     build, boot, start, bug check, and what the host saw
+             --machine pc|q35            the machine (pc)
+             --qemu-device ARGS|none     a panic device, QEMU's -device; repeatable (pvpanic)
+             --dump on|off               whether the guest writes a crash dump (off)
+             --json                      one JSON object on standard output
+  run      the same for any driver, whatever it does
+             --driver FILE.sys           the driver
+             --panic-action A            none, pause, shutdown or exit-failure (none)
+             --expect EVENT[,EVENT]      compare the whole list of events; or none
+             and the options of demo
+  test     all tests, or one suite: format, lint, unit, image, nt, qemu
+  bench    sizes and times
+";
+
+fn main() -> ExitCode {
+    match dispatch() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn dispatch() -> Result<ExitCode> {
+    let mut parser = Parser::from_env();
+    let command = match parser.next()? {
+        Some(Value(command)) => command.to_string_lossy().into_owned(),
+        None | Some(Long("help") | Short('h')) => {
+            print!("{USAGE}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(argument) => return Err(argument.unexpected().into()),
+    };
+    match command.as_str() {
+        "setup" => {
+            end_of(&mut parser)?;
+            kit::setup()?;
+        }
+        "build" => {
+            end_of(&mut parser)?;
+            println!("{}", run::built_driver()?.display());
+        }
+        "demo" => return run::demo(&Options::parse(Command::Demo, &mut parser)?),
+        "run" => return run::run(&Options::parse(Command::Run, &mut parser)?),
+        "test" => {
+            let suite = match parser.next()? {
+                None => None,
+                Some(Value(suite)) => Some(suite.to_string_lossy().into_owned()),
+                Some(argument) => return Err(argument.unexpected().into()),
+            };
+            end_of(&mut parser)?;
+            return test::test(suite.as_deref());
+        }
+        other => bail!("no command {other}\n\n{USAGE}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn end_of(parser: &mut Parser) -> Result<()> {
+    match parser.next()? {
+        None => Ok(()),
+        Some(argument) => Err(argument.unexpected().into()),
+    }
+}

@@ -1,0 +1,201 @@
+//! The options that `demo` and `run` share.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow, bail};
+use lexopt::{
+    Arg::{Long, Value},
+    Parser, ValueExt,
+};
+
+/// What to run, and how.
+#[derive(Debug)]
+pub struct Options {
+    /// `--driver`: somebody's driver instead of the one built here.
+    pub driver: Option<PathBuf>,
+    /// `--machine`.
+    pub machine: String,
+    /// `--qemu-device`, without `none`.
+    pub devices: Vec<String>,
+    /// `--dump`.
+    pub dump: bool,
+    /// `--panic-action`.
+    pub panic_action: String,
+    /// `--expect`: the whole list of events.
+    pub expect: Option<Vec<String>>,
+    /// `--json`.
+    pub json: bool,
+}
+
+/// Which of the two commands is being parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `demo`.
+    Demo,
+    /// `run`.
+    Run,
+}
+
+impl Options {
+    /// Parses the rest of the command line.
+    ///
+    /// # Errors
+    ///
+    /// For an option that the command does not know or a value that it does not
+    /// take.
+    pub fn parse(command: Command, parser: &mut Parser) -> Result<Self> {
+        let mut options = Self {
+            driver: None,
+            machine: "pc".to_owned(),
+            devices: Vec::new(),
+            dump: false,
+            panic_action: "none".to_owned(),
+            expect: None,
+            json: false,
+        };
+        let mut named = false;
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("machine") => {
+                    options.machine = one_of(parser, "--machine", &["pc", "q35"])?;
+                }
+                Long("qemu-device") => {
+                    named = true;
+                    let device = parser.value()?.string()?;
+                    if device != "none" {
+                        options.devices.push(panic_device(&device)?);
+                    }
+                }
+                Long("dump") => options.dump = one_of(parser, "--dump", &["on", "off"])? == "on",
+                Long("json") => options.json = true,
+                Long("driver") if command == Command::Run => {
+                    options.driver = Some(parser.value()?.into());
+                }
+                Long("panic-action") if command == Command::Run => {
+                    options.panic_action = one_of(
+                        parser,
+                        "--panic-action",
+                        &["none", "pause", "shutdown", "exit-failure"],
+                    )?;
+                }
+                Long("expect") if command == Command::Run => {
+                    options.expect = Some(events(&parser.value()?.string()?)?);
+                }
+                Value(value) => bail!("{} is one argument too many", value.to_string_lossy()),
+                argument => return Err(argument.unexpected().into()),
+            }
+        }
+        if command == Command::Run && options.driver.is_none() {
+            bail!("run needs --driver FILE.sys (or try `cargo xtask demo`)");
+        }
+        if !named {
+            options.devices.push("pvpanic".to_owned());
+        }
+        Ok(options)
+    }
+}
+
+fn one_of(parser: &mut Parser, option: &str, allowed: &[&str]) -> Result<String> {
+    let value = parser.value()?.string()?;
+    if allowed.contains(&value.as_str()) {
+        return Ok(value);
+    }
+    bail!("{option} takes {}, not {value}", allowed.join(", "))
+}
+
+/// A `-device` argument of QEMU's for a panic device. Its id is given here.
+fn panic_device(argument: &str) -> Result<String> {
+    let mut parts = argument.split(',');
+    let model = parts.next().unwrap_or_default();
+    if !["pvpanic", "pvpanic-pci"].contains(&model) {
+        bail!(
+            "--qemu-device takes pvpanic, pvpanic-pci (with QEMU's options) or none, not {argument}"
+        );
+    }
+    if parts.any(|part| part.starts_with("id=")) {
+        bail!("--qemu-device {argument}: leave the id out, it is given here");
+    }
+    Ok(argument.to_owned())
+}
+
+/// `GUEST_PANICKED`, `PANICKED` and lower case name the same event.
+fn events(list: &str) -> Result<Vec<String>> {
+    if list == "none" {
+        return Ok(Vec::new());
+    }
+    list.split(',')
+        .map(|name| {
+            let upper = name.trim().to_ascii_uppercase();
+            match upper.strip_prefix("GUEST_").unwrap_or(&upper) {
+                "PANICKED" => Ok("GUEST_PANICKED".to_owned()),
+                "CRASHLOADED" | "CRASH_LOADED" => Ok("GUEST_CRASHLOADED".to_owned()),
+                "PVSHUTDOWN" => Ok("GUEST_PVSHUTDOWN".to_owned()),
+                _ => Err(anyhow!(
+                    "--expect takes GUEST_PANICKED, GUEST_CRASHLOADED, GUEST_PVSHUTDOWN in order, \
+                     with commas between, or none; not {name}"
+                )),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(command: Command, arguments: &[&str]) -> Result<Options> {
+        Options::parse(command, &mut Parser::from_args(arguments))
+    }
+
+    #[test]
+    fn the_defaults_are_pc_one_isa_device_and_no_dump() {
+        let options = parse(Command::Demo, &[]).expect("no arguments are fine");
+        assert_eq!(options.machine, "pc");
+        assert_eq!(options.devices, ["pvpanic"]);
+        assert!(!options.dump);
+    }
+
+    #[test]
+    fn none_is_no_device() {
+        let options = parse(Command::Demo, &["--qemu-device", "none"]).expect("none is fine");
+        assert!(options.devices.is_empty());
+    }
+
+    #[test]
+    fn what_a_command_does_not_take_is_an_error() {
+        for (command, arguments) in [
+            (Command::Demo, vec!["--driver", "x.sys"]),
+            (Command::Demo, vec!["--machine", "virt"]),
+            (Command::Demo, vec!["--qemu-device", "e1000"]),
+            (Command::Demo, vec!["--qemu-device", "pvpanic,id=x"]),
+            (Command::Demo, vec!["--dump", "maybe"]),
+            (Command::Demo, vec!["more"]),
+            (Command::Run, vec![]),
+            (Command::Run, vec!["--driver", "x.sys", "--expect", "PANIC"]),
+            (
+                Command::Run,
+                vec!["--driver", "x.sys", "--panic-action", "explode"],
+            ),
+        ] {
+            assert!(parse(command, &arguments).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn events_are_expected_in_order_by_any_spelling() {
+        let options = parse(
+            Command::Run,
+            &[
+                "--driver",
+                "x.sys",
+                "--expect",
+                "crash_loaded,GUEST_PANICKED",
+            ],
+        )
+        .expect("both are events");
+        assert_eq!(
+            options.expect.as_deref(),
+            Some(["GUEST_CRASHLOADED".to_owned(), "GUEST_PANICKED".to_owned()].as_slice())
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! `test`: all suites, or one.
+
+mod format;
+mod image;
+mod lint;
+mod qemu;
+mod unit;
+
+use std::{
+    fmt::Display,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, anyhow};
+
+/// A suite: its name and what runs it.
+type Suite = (&'static str, fn(&mut Tally) -> Result<()>);
+
+/// In the order in which a mistake is cheapest to find.
+const SUITES: &[Suite] = &[
+    ("format", format::run),
+    ("lint", lint::run),
+    ("unit", unit::run),
+    ("image", image::run),
+    ("qemu", qemu::run),
+];
+
+/// What has passed and what has failed.
+#[derive(Debug, Default)]
+pub struct Tally {
+    passed: u32,
+    failed: u32,
+}
+
+impl Tally {
+    /// Counts one check and prints it.
+    pub fn check(&mut self, name: &str, result: Result<()>) {
+        match result {
+            Ok(()) => {
+                self.passed += 1;
+                println!("  ok      {name}");
+            }
+            Err(error) => {
+                self.failed += 1;
+                println!("  FAILED  {name}");
+                for line in format!("{error:#}").lines() {
+                    println!("            {line}");
+                }
+            }
+        }
+    }
+
+    /// Counts the checks of somebody else's test runner.
+    pub const fn add(&mut self, passed: u32, failed: u32) {
+        self.passed += passed;
+        self.failed += failed;
+    }
+}
+
+/// Runs every suite, or the one named.
+///
+/// # Errors
+///
+/// For a suite that does not exist.
+pub fn test(suite: Option<&str>) -> Result<ExitCode> {
+    let suites: Vec<Suite> = match suite {
+        None => SUITES.to_vec(),
+        Some(name) => vec![*SUITES.iter().find(|(it, _)| *it == name).ok_or_else(|| {
+            let names: Vec<&str> = SUITES.iter().map(|(name, _)| *name).collect();
+            anyhow!("no suite {name}: there are {}", names.join(", "))
+        })?],
+    };
+    kit::setup()?;
+    let mut times: Vec<(&str, Duration)> = Vec::new();
+    let mut total = Tally::default();
+    for (name, run) in suites {
+        println!("{name}");
+        let start = Instant::now();
+        let mut tally = Tally::default();
+        if let Err(error) = run(&mut tally) {
+            tally.check("the suite itself", Err(error));
+        }
+        println!("{}\n", line(&name, &tally));
+        times.push((name, start.elapsed()));
+        total.add(tally.passed, tally.failed);
+    }
+    if times.len() > 1 {
+        for (name, time) in &times {
+            println!("  {name:<8} {:>6.1} s", time.as_secs_f64());
+        }
+        println!("{}", line(&"all", &total));
+    }
+    Ok(if total.failed == 0 && total.passed > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The closing line of a suite.
+fn line(name: &impl Display, tally: &Tally) -> String {
+    format!("{name}: {} passed, {} failed", tally.passed, tally.failed)
+}

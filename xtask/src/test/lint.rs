@@ -1,0 +1,32 @@
+//! The lints of windows-drivers-rs hold.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::{Tally, unit::succeed};
+
+/// Runs the suite.
+pub fn run(tally: &mut Tally) -> Result<()> {
+    let mut command = Command::new("cargo");
+    command
+        .args([
+            "clippy",
+            "--quiet",
+            "--locked",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ])
+        .current_dir(kit::root());
+    tally.check(
+        "clippy finds nothing in what runs on this host",
+        succeed(&mut command),
+    );
+    tally.check(
+        "clippy finds nothing in the driver and in the guest",
+        kit::clippy_driver(),
+    );
+    Ok(())
+}
