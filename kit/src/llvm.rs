@@ -48,6 +48,8 @@ pub fn header_arguments() -> Vec<String> {
         // bindgen gets the layout of the AMX tile type wrong.
         "-D__X86INTRIN_H".to_owned(),
         "-D__IMMINTRIN_H".to_owned(),
+        // Only a warning that it is empty.
+        "-D_MM3DNOW_H_INCLUDED".to_owned(),
         "-isystem".to_owned(),
         format!("{MINGW}/ddk"),
         "-isystem".to_owned(),

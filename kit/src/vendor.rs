@@ -47,6 +47,12 @@ impl Vendor {
         if stamp.exists() {
             fs::remove_file(&stamp).with_context(|| format!("can't remove {}", stamp.display()))?;
         }
+        // Cargo would take an edited copy for an intact one.
+        let edited = vendor.folder.join(wdk_build());
+        if edited.exists() {
+            fs::remove_dir_all(&edited)
+                .with_context(|| format!("can't remove {}", edited.display()))?;
+        }
         let mut command = cargo::command(workspace, toolchain);
         command.args([
             "vendor",
@@ -67,7 +73,14 @@ impl Vendor {
                 String::from_utf8_lossy(&output.stderr)
             );
         }
-        host_edits::apply(&vendor.wdk_build()?)?;
+        if !edited.is_dir() {
+            bail!(
+                "{} is not there. The edits in kit/src/host_edits.rs are written for that release; \
+                 if Cargo.lock has another, write them anew",
+                edited.display()
+            );
+        }
+        host_edits::apply(&edited)?;
         write_if_changed(&stamp, wanted.as_bytes())?;
         Ok(vendor)
     }
@@ -82,17 +95,9 @@ impl Vendor {
             format!("source.vendored.directory='{}'", self.folder.display()),
         ]
     }
+}
 
-    fn wdk_build(&self) -> Result<PathBuf> {
-        let name = format!("wdk-build-{}", host_edits::RELEASE);
-        let folder = self.folder.join(&name);
-        if folder.is_dir() {
-            return Ok(folder);
-        }
-        bail!(
-            "{} is not there. The edits in kit/src/host_edits.rs are written for {name}; if \
-             Cargo.lock has another release, write them anew",
-            folder.display()
-        )
-    }
+/// The folder of the crate that is edited.
+fn wdk_build() -> String {
+    format!("wdk-build-{}", host_edits::RELEASE)
 }
