@@ -6,6 +6,7 @@ use e2e::{
     guest::Line,
     run::{End, Outcome},
 };
+use serde_json::Value;
 
 /// Prints the timeline of a run.
 pub fn print(outcome: &Outcome) {
@@ -55,24 +56,56 @@ fn sentence(line: &Line) -> Option<String> {
     };
     Some(match line.kind.as_str() {
         "image" => format!(
-            "driver loaded: {} bytes, SHA-256 {}",
+            "the driver: {} bytes, SHA-256 {}…",
             word("size"),
-            word("sha256").chars().take(16).collect::<String>() + "…"
+            word("sha256").get(..16).unwrap_or_default()
         ),
         "bound" => format!("bound to KMDF {}", word("kmdf")),
-        "device" => format!("{} found", word("id")),
+        "device" => format!("{} is on the bus", word("id")),
+        "loaded" if it["status"] != "0x00000000" => {
+            format!("DriverEntry failed: NTSTATUS {}", word("status"))
+        }
         "acpi" => format!(
-            "{} evaluates {}: {}",
-            word("id"),
+            "the driver evaluates {}: {}",
             word("method"),
             word("result")
         ),
-        "register_read" => format!("the driver reads {} at {}", word("value"), word("address")),
-        "callback" => format!("{} {} {}", word("component"), word("action"), word("kind")),
-        "started" if it["started"] == true => format!("{} started", word("id")),
-        "started" => format!("{} did not start: NTSTATUS {}", word("id"), word("status")),
-        "bugcheck" => format!("bug check {}", word("code")),
-        "violation" | "error" => format!("{}: {}", word("rule"), word("text")),
+        "acpi_children" => format!(
+            "the driver looks for {}: {}",
+            word("name"),
+            it["found"]
+                .as_array()
+                .and_then(|found| found.first())
+                .and_then(|path| path.as_str())
+                .unwrap_or("not there")
+        ),
+        "mapped" => format!(
+            "the driver maps {} byte(s) at {}",
+            word("length"),
+            word("physical")
+        ),
+        "register_read" => format!("the driver reads {} from {}", word("value"), place(it)),
+        "register_write" => format!("the driver writes {} to {}", word("value"), place(it)),
+        "callback" if it["registered"] == true => format!("the driver registers {}", callback(it)),
+        "callback" => format!("the driver deregisters {}", callback(it)),
+        "started" if it["started"] == true => format!("{} is started", word("id")),
+        "started" => format!("{} does NOT start: NTSTATUS {}", word("id"), word("status")),
+        "bugcheck" => format!("STOP {}", word("code")),
+        "refused" => word("reason"),
+        "violation" => format!("rule {} is broken: {}", word("rule"), word("text")),
         _ => return None,
     })
+}
+
+/// Where a register access went.
+fn place(it: &Value) -> String {
+    it["port"].as_str().map_or_else(
+        || format!("the mapped register, byte {}", it["offset"]),
+        |port| format!("port {port}"),
+    )
+}
+
+/// A bug-check callback, by the name of what registers it.
+fn callback(it: &Value) -> &str {
+    it["kind"].as_str().unwrap_or("a bug-check callback")
 }

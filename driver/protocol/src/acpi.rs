@@ -4,7 +4,7 @@
 //! is the number 0x42696541, in memory the bytes `AeiB`.
 
 /// `IOCTL_ACPI_EVAL_METHOD`: evaluates a control method. Only below `DISPATCH_LEVEL`.
-pub const IOCTL_ACPI_EVAL_METHOD: u32 = 0x0032_C000;
+pub const IOCTL_ACPI_EVAL_METHOD: u32 = 0x0032_C004;
 
 /// `IOCTL_ACPI_ENUM_CHILDREN`: lists objects without running them.
 pub const IOCTL_ACPI_ENUM_CHILDREN: u32 = 0x0032_C020;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
 use crate::{
+    contract::PANICKED,
     guest::Report,
     qemu::{Config, Qemu},
     qmp::Event,
@@ -93,12 +94,13 @@ pub fn run(config: &Config) -> Result<Outcome> {
     qemu.resume()?;
     let mut report = Report::default();
     let end = watch(&mut qemu, &mut report, config)?;
-    let status = qemu.quit()?;
-    while qemu.qmp.poll(Duration::ZERO) && drain(&qemu, &mut report)? {}
+    // Without what QEMU says of its being told to quit.
     let events: Vec<Event> = qemu.qmp.events().iter().cloned().collect();
+    let status = qemu.quit()?;
+    drain(&qemu, &mut report)?;
     let end = match end {
         Some(end) => end,
-        None if events.iter().any(|event| event.name == "SHUTDOWN") || status.code() == Some(1) => {
+        None if status.code().is_some() && events.iter().any(|event| event.name == PANICKED) => {
             End::Exited(status.code())
         }
         None => bail!("QEMU died ({status}): {}", qemu.complaints().trim()),
