@@ -5,8 +5,10 @@
 
 mod broken_inf;
 mod delivery;
+mod have_disk;
 mod inf_rules;
 mod refusals;
+mod windows_kit;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,6 +72,7 @@ pub fn run(place: &Place) -> Result<Tally> {
     inf_rules::run(place, &mut tally);
     delivery::run(place, work.path(), &mut tally);
     refusals::run(place, work.path(), &mut tally);
+    windows_kit::run(place, work.path(), &mut tally);
     Ok(tally)
 }
 

@@ -12,6 +12,7 @@ pub mod sign;
 mod staging;
 mod tool;
 pub mod verify;
+pub mod windows_kit;
 pub mod workspace;
 
 mod command_line;

@@ -15,7 +15,7 @@ use crate::media::{self, File};
 use crate::sign::{self, Key, Signing};
 use crate::staging::Staging;
 use crate::workspace::{self, Workspace};
-use crate::{inf, verify};
+use crate::{inf, verify, windows_kit};
 
 /// The version of the workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -89,16 +89,21 @@ pub fn pack(order: &Order) -> Result<Delivery> {
     let driver = fs::read(&path)?;
     let image = Image::read(&driver)?;
     let inf = stamped(&order.repository, &image, workspace.framework, date)?;
-    fs::write(folder.join("pvpanic.inf"), &inf)?;
+    let path = folder.join("pvpanic.inf");
+    fs::write(&path, &inf)?;
+    let kit = windows_kit::find();
+    kit.verify_inf(&path)?;
     let members = [
         Member::image("pvpanic.sys", &image),
         Member::flat("pvpanic.inf", &inf),
     ];
     let path = folder.join("pvpanic.cat");
-    fs::write(
-        &path,
-        catalogue::write(&members, &HARDWARE_IDS, image.architecture, date)?,
-    )?;
+    if !kit.make_catalogue(&folder, image.architecture)? {
+        fs::write(
+            &path,
+            catalogue::write(&members, &HARDWARE_IDS, image.architecture, date)?,
+        )?;
+    }
     if let Some(key) = &key {
         sign::sign(key, &path)?;
         sign::check_certificate(&fs::read(&path)?, now()?)?;

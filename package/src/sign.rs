@@ -1,18 +1,22 @@
-//! Signatures: Authenticode by `osslsigncode`, with the key of a test
-//! certificate, of a PKCS#12 file or of a PKCS#11 token.
+//! Signatures: Authenticode with the key of a test certificate, of a PKCS#12
+//! file or of a PKCS#11 token, by `osslsigncode`; a PKCS#12 file by `SignTool`
+//! where that is there.
 
 mod authority;
 mod certificate;
 mod osslsigncode;
 mod password;
+mod signtool;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::windows_kit;
+
 pub use authority::{TestAuthority, test_authority};
 pub use certificate::check as check_certificate;
-pub use osslsigncode::{sign, verify};
+pub use osslsigncode::verify;
 pub use password::VARIABLE as PASSWORD_VARIABLE;
 
 /// Whose key signs.
@@ -64,6 +68,24 @@ pub struct Signing {
 pub struct Key {
     source: Source,
     timestamp: Option<String>,
+    signtool: Option<PathBuf>,
+}
+
+/// Signs `file` in place. It is replaced only when the signature is complete.
+///
+/// # Errors
+/// The tool is missing or refuses: its last lines are in the error.
+pub fn sign(key: &Key, file: &Path) -> Result<()> {
+    match (&key.signtool, &key.source) {
+        (
+            Some(signtool),
+            Source::Pfx {
+                file: pfx,
+                password,
+            },
+        ) => signtool::sign(signtool, pfx, password, key.timestamp.as_deref(), file),
+        _ => osslsigncode::sign(key, file),
+    }
 }
 
 #[derive(Debug)]
@@ -118,6 +140,7 @@ impl Signing {
         Ok(Some(Key {
             source,
             timestamp: self.timestamp.clone(),
+            signtool: windows_kit::find().signtool,
         }))
     }
 }

@@ -32,6 +32,18 @@ impl Tool {
         }
     }
 
+    /// The program at `path`.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self::new(&path.to_string_lossy())
+    }
+
+    /// Gives it this standard input.
+    pub fn input(&mut self, input: &[u8]) -> &mut Self {
+        self.input = input.to_vec();
+        self
+    }
+
     /// Adds an argument.
     pub fn arg(&mut self, argument: impl AsRef<OsStr>) -> &mut Self {
         self.command.arg(argument);
@@ -58,9 +70,7 @@ impl Tool {
 
     /// Gives a password to `osslsigncode` through its standard input.
     pub fn password(&mut self, password: &[u8]) -> &mut Self {
-        self.args(["-readpass", "/dev/stdin"]);
-        self.input = password.to_vec();
-        self
+        self.args(["-readpass", "/dev/stdin"]).input(password)
     }
 
     /// Runs the program and returns what it printed.

@@ -1,6 +1,7 @@
 //! What is delivered: other programs read it as it was meant, and one changed
 //! byte is noticed.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,8 @@ struct Made {
     delivery: Delivery,
 }
 
+type Test = fn(&Place, &Path, &Made) -> Result<()>;
+
 pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
     let made = tally.take(
         "a package signed for test machines is made",
@@ -34,7 +37,7 @@ pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
     let Some(made) = made else {
         return;
     };
-    let tests: [(&str, fn(&Place, &Path, &Made) -> Result<()>); 11] = [
+    let tests: [(&str, Test); 11] = [
         (
             "the package has every artefact that its users take",
             artefacts,
@@ -74,6 +77,7 @@ pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
     for (name, test) in tests {
         tally.take(name, test(place, work, &made));
     }
+    super::have_disk::run(place, work, &made.folder, tally);
 }
 
 fn order(place: &Place, repository: &Path, out: PathBuf, signer: Signer) -> Order {
@@ -145,7 +149,7 @@ fn signatures(_: &Place, _: &Path, made: &Made) -> Result<()> {
 
 /// The catalogue field by field. The expected form is what `makecat` of the
 /// Windows SDK writes for `CatalogVersion=2`, as in osslsigncode's own test
-/// file, and Inf2Cat's names for systems and devices.
+/// file, and `Inf2Cat`'s names for systems and devices.
 fn second_reader(place: &Place, work: &Path, made: &Made) -> Result<()> {
     let script = work.join("second_reader.py");
     fs::write(&script, SECOND_READER)?;
@@ -181,12 +185,6 @@ fn second_reader(place: &Place, work: &Path, made: &Made) -> Result<()> {
         ])
     };
     let short = |digest: &str, kind: &str| json!([digest, [["1.3.6.1.4.1.311.12.2.3", kind]]]);
-    let hex = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
     let mut members = vec![
         member(
             inf,
@@ -197,13 +195,13 @@ fn second_reader(place: &Place, work: &Path, made: &Made) -> Result<()> {
         ),
         short(text(&read, "file_sha1"), "8200"),
         member(
-            &hex(&image.sha256),
+            &hex(&image.sha256)?,
             "pvpanic.sys",
             "8000",
             "1.3.6.1.4.1.311.2.1.15",
             "300a030205a0a004a2028000",
         ),
-        short(&hex(&image.sha1), "8000"),
+        short(&hex(&image.sha1)?, "8000"),
     ];
     members.sort_by_key(|member| member[0].as_str().map(str::to_owned));
     let expected = json!({
@@ -226,6 +224,14 @@ fn second_reader(place: &Place, work: &Path, made: &Made) -> Result<()> {
     });
     ensure!(read == expected, "read {read:#}\nexpected {expected:#}");
     Ok(())
+}
+
+fn hex(bytes: &[u8]) -> Result<String> {
+    let mut text = String::new();
+    for byte in bytes {
+        write!(text, "{byte:02x}")?;
+    }
+    Ok(text)
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
@@ -296,7 +302,11 @@ fn changed_catalogue(_: &Place, work: &Path, made: &Made) -> Result<()> {
         .context("the catalogue has no third device")?;
     for at in (0..end).step_by(end / 60) {
         let folder = changed(work, made, "pvpanic.cat", at)?;
-        is_noticed_in_signature(&folder, "pvpanic.cat", made, at)?;
+        is_noticed(
+            &folder,
+            Some(&made.root),
+            &format!("byte {at} of the catalogue"),
+        )?;
     }
     Ok(())
 }

@@ -28,11 +28,8 @@ pub(super) fn run(place: &Place, tally: &mut Tally) {
         shipped(place, Architecture::Arm64),
     );
     let (text, surroundings) = x64;
-    let mut example = None;
     for (index, name) in broken_inf::names() {
-        if let Some(finding) = tally.take(&name, broken_inf::check(index, &text, &surroundings)) {
-            example.get_or_insert(finding);
-        }
+        tally.take(&name, broken_inf::check(index, &text, &surroundings));
     }
     tally.take("every rule has a broken INF of its own", all_tested());
 }

@@ -15,13 +15,13 @@ use crate::tool::Tool;
 const PASSWORD: &str = "correct horse battery staple";
 
 /// A run of the command line that must fail.
-struct Refusal<'a> {
-    name: &'a str,
+struct Refusal {
+    name: &'static str,
     /// Options in place of the right ones.
     options: Vec<String>,
-    password: Option<&'a str>,
+    password: Option<&'static str>,
     /// What the error must say.
-    says: &'a str,
+    says: &'static str,
 }
 
 pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
@@ -29,148 +29,11 @@ pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
     let Some(keys) = tally.take("keys for the refusals are made", make_keys(&keys)) else {
         return;
     };
-    let pfx = |name: &str| format!("pfx:{}", keys.join(name).display());
-    let driver = |bytes: &[u8]| -> String {
-        let path = work.join("bad.sys");
-        // A failure shows as the wrong error.
-        drop(fs::write(&path, bytes));
-        path.display().to_string()
-    };
-    let wrong_version = wrong_version(&place.driver, work).unwrap_or_default();
-    let refusal = |name, options: &[&str], password, says| Refusal {
-        name,
-        options: options.iter().map(|option| (*option).to_owned()).collect(),
-        password,
-        says,
-    };
-    let with = |name, signer: String, password, says| Refusal {
-        name,
-        options: vec!["--sign".to_owned(), signer],
-        password,
-        says,
-    };
-    let refusals = [
-        with(
-            "an expired certificate",
-            pfx("expired.pfx"),
-            Some(PASSWORD),
-            "expired on",
-        ),
-        with(
-            "a certificate that is not yet valid",
-            pfx("early.pfx"),
-            Some(PASSWORD),
-            "valid from",
-        ),
-        with(
-            "a certificate for another purpose",
-            pfx("purpose.pfx"),
-            Some(PASSWORD),
-            "not for code signing",
-        ),
-        with(
-            "a certificate without a purpose",
-            pfx("plain.pfx"),
-            Some(PASSWORD),
-            "not for code signing",
-        ),
-        with(
-            "an authority's certificate",
-            pfx("authority.pfx"),
-            Some(PASSWORD),
-            "authority's",
-        ),
-        with(
-            "a key that may not sign",
-            pfx("usage.pfx"),
-            Some(PASSWORD),
-            "digitalSignature",
-        ),
-        with(
-            "a wrong password",
-            pfx("good.pfx"),
-            Some("wrong"),
-            "could not be signed",
-        ),
-        with("no password", pfx("good.pfx"), None, PASSWORD_VARIABLE),
-        with(
-            "a key file that is not there",
-            pfx("none.pfx"),
-            Some(PASSWORD),
-            "none.pfx can't be read",
-        ),
-        with(
-            "a token without its library",
-            "pkcs11:object=key".to_owned(),
-            Some(PASSWORD),
-            "--pkcs11-module",
-        ),
-        with(
-            "an unknown signer",
-            "somebody".to_owned(),
-            None,
-            "say none, test, pfx:FILE",
-        ),
-        refusal(
-            "a driver that is not there",
-            &["--driver", "/none/pvpanic.sys"],
-            None,
-            "pvpanic.pdb can't be read",
-        ),
-        refusal(
-            "symbols that are not there",
-            &["--pdb", "/none/pvpanic.pdb"],
-            None,
-            "pvpanic.pdb can't be read",
-        ),
-        Refusal {
-            name: "a driver that is no image",
-            options: vec![
-                "--driver".to_owned(),
-                driver(b"MZ but nothing more"),
-                "--pdb".to_owned(),
-                place.symbols.display().to_string(),
-            ],
-            password: None,
-            says: "not a PE32+ image",
-        },
-        Refusal {
-            name: "a driver of another version",
-            options: vec![
-                "--driver".to_owned(),
-                wrong_version,
-                "--pdb".to_owned(),
-                place.symbols.display().to_string(),
-            ],
-            password: None,
-            says: "driverver-resource",
-        },
-        refusal(
-            "an output folder that can't be made",
-            &["--out", "/proc/pvpanic"],
-            None,
-            "/proc/pvpanic can't be made",
-        ),
-        refusal(
-            "an output folder within a file",
-            &["--out", "/etc/hostname/dist"],
-            None,
-            "can't be made",
-        ),
-        refusal(
-            "a timestamp server that does not answer",
-            &["--sign", "test", "--timestamp", "http://127.0.0.1:9/"],
-            None,
-            "could not be signed",
-        ),
-        refusal(
-            "an option that does not exist",
-            &["--sing", "test"],
-            None,
-            "--sing",
-        ),
-    ];
-    for case in refusals {
+    let cases = unsuitable_keys(&keys)
+        .into_iter()
+        .chain(unsuitable_files(place, work))
+        .chain(unsuitable_options());
+    for case in cases {
         let name = format!("{} is refused, and nothing is left behind", case.name);
         tally.take(&name, refused(place, work, &case));
     }
@@ -182,6 +45,149 @@ pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
         "the password is in no command line, file or output",
         secrecy(place, work, &keys),
     );
+}
+
+fn unsuitable_keys(keys: &Path) -> Vec<Refusal> {
+    [
+        (
+            "an expired certificate",
+            "expired",
+            Some(PASSWORD),
+            "expired on",
+        ),
+        (
+            "a certificate that is not yet valid",
+            "early",
+            Some(PASSWORD),
+            "valid from",
+        ),
+        (
+            "a certificate for another purpose",
+            "purpose",
+            Some(PASSWORD),
+            "not for code signing",
+        ),
+        (
+            "a certificate without a purpose",
+            "plain",
+            Some(PASSWORD),
+            "not for code signing",
+        ),
+        (
+            "an authority's certificate",
+            "authority",
+            Some(PASSWORD),
+            "authority's",
+        ),
+        (
+            "a key that may not sign",
+            "usage",
+            Some(PASSWORD),
+            "digitalSignature",
+        ),
+        (
+            "a wrong password",
+            "good",
+            Some("wrong"),
+            "could not be signed",
+        ),
+        ("no password", "good", None, PASSWORD_VARIABLE),
+        (
+            "a key that is not there",
+            "none",
+            Some(PASSWORD),
+            "none.pfx can't be read",
+        ),
+    ]
+    .into_iter()
+    .map(|(name, key, password, says)| Refusal {
+        name,
+        options: words(&["--sign", &format!("pfx:{}/{key}.pfx", keys.display())]),
+        password,
+        says,
+    })
+    .collect()
+}
+
+fn unsuitable_files(place: &Place, work: &Path) -> Vec<Refusal> {
+    let text = work.join("no-image.sys");
+    // A file that could not be written shows as another error than expected.
+    drop(fs::write(&text, "MZ but nothing more"));
+    let other = wrong_version(&place.driver, work).unwrap_or_default();
+    let symbols = place.symbols.display().to_string();
+    [
+        (
+            "a driver that is not there",
+            vec!["--driver", "/none/pvpanic.sys", "--pdb", &symbols],
+            "/none/pvpanic.sys can't be read",
+        ),
+        (
+            "a driver without its symbols",
+            vec!["--driver", "/none/pvpanic.sys"],
+            "/none/pvpanic.pdb can't be read",
+        ),
+        (
+            "a driver that is no image",
+            vec!["--driver", &text.display().to_string(), "--pdb", &symbols],
+            "not a PE32+ image",
+        ),
+        (
+            "a driver of another version",
+            vec!["--driver", &other, "--pdb", &symbols],
+            "driverver-resource",
+        ),
+    ]
+    .into_iter()
+    .map(|(name, options, says)| Refusal {
+        name,
+        options: words(&options),
+        password: None,
+        says,
+    })
+    .collect()
+}
+
+fn unsuitable_options() -> Vec<Refusal> {
+    [
+        (
+            "an output folder that can't be made",
+            &["--out", "/proc/pvpanic"][..],
+            "/proc/pvpanic can't be made",
+        ),
+        (
+            "an output folder within a file",
+            &["--out", "/etc/hostname/dist"],
+            "/etc/hostname/dist can't be made",
+        ),
+        (
+            "a timestamp server that does not answer",
+            &["--sign", "test", "--timestamp", "http://127.0.0.1:9/"],
+            "could not be signed",
+        ),
+        (
+            "a token without its library",
+            &["--sign", "pkcs11:object=key"],
+            "--pkcs11-module",
+        ),
+        (
+            "an unknown signer",
+            &["--sign", "somebody"],
+            "say none, test, pfx:FILE",
+        ),
+        ("an unknown option", &["--sing", "test"], "--sing"),
+    ]
+    .into_iter()
+    .map(|(name, options, says)| Refusal {
+        name,
+        options: words(options),
+        password: None,
+        says,
+    })
+    .collect()
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 fn make_keys(folder: &Path) -> Result<PathBuf> {
@@ -304,12 +310,15 @@ fn wrong_version(driver: &Path, work: &Path) -> Result<String> {
     Ok(path.display().to_string())
 }
 
-fn command(place: &Place, out: &Path, password: Option<&str>) -> Result<Command> {
+/// The command line that packs into `out`, with only `password` in its
+/// environment.
+pub(super) fn command(place: &Place, out: &Path, password: Option<&str>) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command
         .arg("package")
         .env("CARGO_TARGET_DIR", &place.target)
         .env_remove(PASSWORD_VARIABLE)
+        .env_remove("WDKContentRoot")
         .stdin(std::process::Stdio::null());
     if let Some(password) = password {
         command.env(PASSWORD_VARIABLE, password);
@@ -318,7 +327,7 @@ fn command(place: &Place, out: &Path, password: Option<&str>) -> Result<Command>
     Ok(command)
 }
 
-fn refused(place: &Place, work: &Path, case: &Refusal<'_>) -> Result<()> {
+fn refused(place: &Place, work: &Path, case: &Refusal) -> Result<()> {
     let out = work.join("refused");
     fs::create_dir_all(&out)?;
     fs::write(out.join("SHA256SUMS"), "an earlier package\n")?;
