@@ -63,7 +63,9 @@ pub fn compiler_arguments() -> Vec<String> {
         "-target",
         TARGET,
         "-std=c17",
-        "-O2",
+        "-Os",
+        // Of the inline functions in headers only what is called is linked.
+        "-ffunction-sections",
         "-fms-compatibility",
         "-fms-extensions",
         "-fno-stack-protector",

@@ -13,6 +13,13 @@
 #define NTDDI_VERSION 0x0A000002
 #endif
 
+/*
+ * mingw-w64 defines these two in every object, under a name that is also a
+ * macro for the compiler's own: two objects would not link together.
+ */
+#define __INTRINSIC_DEFINED_InterlockedBitTestAndSet
+#define __INTRINSIC_DEFINED_InterlockedBitTestAndReset
+
 #include_next <ntddk.h>
 
 /* "POOL_FLAGS": the flags of ExAllocatePool2. */

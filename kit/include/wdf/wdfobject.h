@@ -21,12 +21,24 @@ typedef EVT_WDF_OBJECT_CONTEXT_CLEANUP *PFN_WDF_OBJECT_CONTEXT_CLEANUP;
 typedef VOID NTAPI EVT_WDF_OBJECT_CONTEXT_DESTROY(WDFOBJECT Object);
 typedef EVT_WDF_OBJECT_CONTEXT_DESTROY *PFN_WDF_OBJECT_CONTEXT_DESTROY;
 
+/* Later versions say that the framework does not change these texts. */
+#if KMDF_VERSION_MINOR >= 21
+#define KMDF_FILE_NAME PCCH
+#else
+#define KMDF_FILE_NAME PCHAR
+#endif
+#if KMDF_VERSION_MINOR >= 23
+#define KMDF_CONTEXT_NAME PCCH
+#else
+#define KMDF_CONTEXT_NAME PCHAR
+#endif
+
 typedef const struct _WDF_OBJECT_CONTEXT_TYPE_INFO *PCWDF_OBJECT_CONTEXT_TYPE_INFO;
 typedef PCWDF_OBJECT_CONTEXT_TYPE_INFO(__cdecl *PFN_GET_UNIQUE_CONTEXT_TYPE)(VOID);
 
 typedef struct _WDF_OBJECT_CONTEXT_TYPE_INFO {
     ULONG Size;
-    PCHAR ContextName;
+    KMDF_CONTEXT_NAME ContextName;
     size_t ContextSize;
     PCWDF_OBJECT_CONTEXT_TYPE_INFO UniqueType;
     PFN_GET_UNIQUE_CONTEXT_TYPE EvtDriverGetUniqueContextType;
@@ -74,9 +86,9 @@ KMDF_DECLARE(NTSTATUS, WdfObjectAllocateContext, WDFOBJECTALLOCATECONTEXT,
 KMDF_DECLARE(WDFOBJECT, WdfObjectContextGetObject, WDFOBJECTCONTEXTGETOBJECT,
              (PVOID ContextPointer), (ContextPointer))
 KMDF_DECLARE(VOID, WdfObjectReferenceActual, WDFOBJECTREFERENCEACTUAL,
-             (WDFOBJECT Handle, PVOID Tag, LONG Line, PCHAR File), (Handle, Tag, Line, File))
+             (WDFOBJECT Handle, PVOID Tag, LONG Line, KMDF_FILE_NAME File), (Handle, Tag, Line, File))
 KMDF_DECLARE(VOID, WdfObjectDereferenceActual, WDFOBJECTDEREFERENCEACTUAL,
-             (WDFOBJECT Handle, PVOID Tag, LONG Line, PCHAR File), (Handle, Tag, Line, File))
+             (WDFOBJECT Handle, PVOID Tag, LONG Line, KMDF_FILE_NAME File), (Handle, Tag, Line, File))
 KMDF_DECLARE(NTSTATUS, WdfObjectCreate, WDFOBJECTCREATE,
              (PWDF_OBJECT_ATTRIBUTES Attributes, WDFOBJECT *Object), (Attributes, Object))
 KMDF_DECLARE(VOID, WdfObjectDelete, WDFOBJECTDELETE, (WDFOBJECT Object), (Object))
