@@ -176,8 +176,8 @@ impl FromStr for Device {
             }
         }
         if device.acpi_path.is_some() {
-            device.rdpt = rdpt
-                .unwrap_or_else(|| Acpi::Gives(AcpiValue::Integer(device.capability.into())));
+            device.rdpt =
+                rdpt.unwrap_or_else(|| Acpi::Gives(AcpiValue::Integer(device.capability.into())));
         }
         Ok(device)
     }
@@ -221,7 +221,10 @@ impl Bus {
     #[must_use]
     pub fn new(devices: &[Device]) -> Self {
         Self {
-            devices: devices.iter().map(|device| (device.clone(), true)).collect(),
+            devices: devices
+                .iter()
+                .map(|device| (device.clone(), true))
+                .collect(),
             ..Self::default()
         }
     }
@@ -357,7 +360,7 @@ impl Bus {
             return u64::MAX;
         };
         // Nothing there: all ones, as on a real bus.
-        let missing = u64::MAX & (u64::MAX >> (64 - 8 * u32::from(width.clamp(1, 8))));
+        let missing = u64::MAX >> (64 - 8 * u32::from(width.clamp(1, 8)));
         self.decoding(at).map_or(missing, |device| {
             if at == device.place {
                 u64::from(device.capability)

@@ -28,11 +28,13 @@ pub struct Life {
 
 impl Life {
     /// The values that were written, in order.
+    #[must_use]
     pub fn values(&self) -> Vec<u64> {
         self.writes.iter().map(|write| write.value).collect()
     }
 
     /// The first line of the report whose kind is `kind`.
+    #[must_use]
     pub fn line(&self, kind: &str) -> Option<&str> {
         let start = format!("{{\"{kind}\":");
         let found = self.report.iter().find(|line| line.starts_with(&start));
@@ -44,6 +46,7 @@ impl Life {
 static PROCESSOR: Mutex<()> = Mutex::new(());
 
 /// Takes the driver `image` through `scenario` on a machine with `devices`.
+#[must_use]
 pub fn live(image: &[u8], devices: &[Device], scenario: &str) -> Life {
     let _turn = PROCESSOR.lock().unwrap_or_else(PoisonError::into_inner);
     signals::install();

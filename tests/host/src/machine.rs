@@ -2,9 +2,7 @@
 
 use std::ptr::NonNull;
 
-use nt_model::{
-    AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection,
-};
+use nt_model::{AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection};
 
 use crate::device::{Bus, with_bus};
 
@@ -124,6 +122,8 @@ impl Machine for Process {
     fn eject(&mut self, device: &DeviceDescription) -> bool {
         with_bus(|bus: &mut Bus| bus.eject(&device.id))
     }
+
+    fn wait_for_host(&mut self) {}
 
     fn set_irql(&mut self, irql: u8) {
         with_bus(|bus| bus.irql = irql);

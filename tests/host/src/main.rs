@@ -19,7 +19,11 @@ fn options() -> Result<Options, String> {
     let mut words = std::env::args().skip(1);
     let (mut driver, mut scenario, mut devices, mut lives) = (None, None, Vec::new(), 1);
     while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or(format!("{word} needs a value\n{USAGE}"));
+        let mut value = || {
+            words
+                .next()
+                .ok_or_else(|| format!("{word} needs a value\n{USAGE}"))
+        };
         match word.as_str() {
             "--driver" => driver = Some(value()?),
             "--scenario" => scenario = Some(value()?),
@@ -64,9 +68,9 @@ fn main() -> ExitCode {
         }
     };
     let begun = Instant::now();
-    let life = live(&options.image, &options.devices, &options.scenario);
+    let mut life = live(&options.image, &options.devices, &options.scenario);
     for _ in 1..options.lives {
-        live(&options.image, &options.devices, &options.scenario);
+        life = live(&options.image, &options.devices, &options.scenario);
     }
     print(&life);
     if options.lives > 1 {

@@ -2,36 +2,37 @@
 
 use std::{cell::Cell, ptr};
 
-use nt_model::{Registers, Trap, access, complete, trap};
+use nt_model::{PAGE_SIZE, Registers, Trap, access, complete, trap};
 
 use crate::device::with_bus;
 
 const STACK_BYTES: usize = 256 * 1024;
 const TRAP_FLAG: u64 = 0x100;
+const HIGHEST_IRQL: u8 = 15;
 const LONGEST_INSTRUCTION: usize = 15;
 /// Exception vectors.
 const PROTECTION: i64 = 13;
 const PAGE_FAULT: i64 = 14;
 /// The order of [`Registers`] in terms of the signal frame.
-const ORDER: [libc::c_int; 18] = [
-    libc::REG_RAX,
-    libc::REG_RCX,
-    libc::REG_RDX,
-    libc::REG_RBX,
-    libc::REG_RSP,
-    libc::REG_RBP,
-    libc::REG_RSI,
-    libc::REG_RDI,
-    libc::REG_R8,
-    libc::REG_R9,
-    libc::REG_R10,
-    libc::REG_R11,
-    libc::REG_R12,
-    libc::REG_R13,
-    libc::REG_R14,
-    libc::REG_R15,
-    libc::REG_RIP,
-    libc::REG_EFL,
+const ORDER: [usize; 18] = [
+    libc::REG_RAX as usize,
+    libc::REG_RCX as usize,
+    libc::REG_RDX as usize,
+    libc::REG_RBX as usize,
+    libc::REG_RSP as usize,
+    libc::REG_RBP as usize,
+    libc::REG_RSI as usize,
+    libc::REG_RDI as usize,
+    libc::REG_R8 as usize,
+    libc::REG_R9 as usize,
+    libc::REG_R10 as usize,
+    libc::REG_R11 as usize,
+    libc::REG_R12 as usize,
+    libc::REG_R13 as usize,
+    libc::REG_R14 as usize,
+    libc::REG_R15 as usize,
+    libc::REG_RIP as usize,
+    libc::REG_EFL as usize,
 ];
 
 thread_local! {
@@ -68,11 +69,7 @@ pub fn install() {
     }
 }
 
-extern "C" fn handler(
-    signal: libc::c_int,
-    _: *mut libc::siginfo_t,
-    context: *mut libc::c_void,
-) {
+extern "C" fn handler(signal: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: with SA_SIGINFO the third argument is a `ucontext_t` that is this
     // handler's alone.
     let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
@@ -82,7 +79,7 @@ extern "C" fn handler(
     let write = frame[libc::REG_ERR as usize] & 2 != 0;
     let mut values = [0; 18];
     for (value, index) in values.iter_mut().zip(ORDER) {
-        *value = frame[index as usize].cast_unsigned();
+        *value = frame[index].cast_unsigned();
     }
     let mut registers = from_array(values);
     if !handle(vector, address, write, &mut registers) {
@@ -92,7 +89,7 @@ extern "C" fn handler(
         return;
     }
     for (value, index) in to_array(&registers).into_iter().zip(ORDER) {
-        frame[index as usize] = value.cast_signed();
+        frame[index] = value.cast_signed();
     }
 }
 
@@ -122,28 +119,41 @@ fn handle(vector: i64, address: u64, write: bool, registers: &mut Registers) -> 
 /// Carries out the instruction that a process may not: a port access, an access
 /// to a register or the reading of CR8.
 fn emulate(registers: &mut Registers) -> bool {
-    // SAFETY: the processor has just fetched this instruction; the image's pages
-    // are followed by readable ones wherever an instruction is near their end,
-    // because an image ends with its relocations.
-    let code = unsafe {
-        std::slice::from_raw_parts(registers.rip as *const u8, LONGEST_INSTRUCTION)
-    };
-    if let Some(destination) = reads_cr8(code) {
+    // The page behind may be inaccessible. An instruction that crosses into it is
+    // decoded from both, because then the processor has fetched both.
+    let in_page = PAGE_SIZE - (registers.rip % PAGE_SIZE as u64) as usize;
+    emulate_with(registers, LONGEST_INSTRUCTION.min(in_page))
+        || in_page < LONGEST_INSTRUCTION && emulate_with(registers, LONGEST_INSTRUCTION)
+}
+
+fn emulate_with(registers: &mut Registers, length: usize) -> bool {
+    // SAFETY: the processor has just fetched the instruction at this address, and
+    // the length is chosen so that all of it is on pages that it fetched from.
+    let code = unsafe { std::slice::from_raw_parts(registers.rip as *const u8, length) };
+    if let Some((write, register)) = moves_cr8(code) {
         let mut values = to_array(registers);
-        values[destination] = with_bus(|bus| bus.irql.into());
-        *registers = from_array(values);
+        if write {
+            let irql = values[register].to_le_bytes()[0];
+            if irql > HIGHEST_IRQL || !trap(registers, Trap::IrqlWrite { irql }) {
+                return false;
+            }
+        } else {
+            values[register] = with_bus(|bus| bus.irql.into());
+            *registers = from_array(values);
+        }
         registers.rip += 4;
     } else {
         let Some(access) = access(code, registers) else {
             return false;
         };
-        let read = match access.written {
-            Some(value) => {
-                with_bus(|bus| bus.write(access.target, access.width, value));
+        let read = with_bus(|bus| {
+            if let Some(value) = access.written {
+                bus.write(access.target, access.width, value);
                 0
+            } else {
+                bus.read(access.target, access.width)
             }
-            None => with_bus(|bus| bus.read(access.target, access.width)),
-        };
+        });
         complete(&access, read, registers);
     }
     // The processor reports a single step only after the next instruction.
@@ -153,11 +163,19 @@ fn emulate(registers: &mut Registers) -> bool {
     true
 }
 
-/// For `mov reg, cr8`: the number of the register.
-fn reads_cr8(code: &[u8]) -> Option<usize> {
+/// For `mov reg, cr8` and `mov cr8, reg`: whether CR8 is written, and the number
+/// of the register.
+fn moves_cr8(code: &[u8]) -> Option<(bool, usize)> {
     match code {
-        [prefix @ (0x44 | 0x45), 0x0F, 0x20, operand, ..] if operand & 0xF8 == 0xC0 => {
-            Some(usize::from(operand & 7) + if *prefix == 0x45 { 8 } else { 0 })
+        [
+            prefix @ (0x44 | 0x45),
+            0x0F,
+            opcode @ (0x20 | 0x22),
+            operand,
+            ..,
+        ] if operand & 0xF8 == 0xC0 => {
+            let high = usize::from(*prefix & 1) * 8;
+            Some((*opcode == 0x22, usize::from(operand & 7) + high))
         }
         _ => None,
     }

@@ -75,7 +75,8 @@ const PAGE: u64 = 4096;
 
 impl Record {
     fn kind(&self) -> &'static str {
-        self.reason.map_or("KeRegisterBugCheckCallback", reason_name)
+        self.reason
+            .map_or("KeRegisterBugCheckCallback", reason_name)
     }
 
     const fn size(&self) -> u64 {
@@ -167,15 +168,24 @@ impl State<'_> {
     fn register(&mut self, mut record: Record, given_state: u8) -> Result<u64, Stop> {
         const PAGE_NAME: &str = "see \"Writing a Bug Check Callback Routine\"";
         let place = self.describe(record.address);
-        if self.records.iter().any(|known| known.address == record.address) {
+        if self
+            .records
+            .iter()
+            .any(|known| known.address == record.address)
+        {
             return Err(violation(
                 "record-registered-twice",
                 format!("the record at {place} is already registered; {PAGE_NAME}"),
             ));
         }
-        let resident = self.region(record.address, record.size()).is_some_and(|region| {
-            matches!(region.kind, Kind::Section(_) | Kind::Pool { .. } | Kind::Context(_))
-        });
+        let resident = self
+            .region(record.address, record.size())
+            .is_some_and(|region| {
+                matches!(
+                    region.kind,
+                    Kind::Section(_) | Kind::Pool { .. } | Kind::Context(_)
+                )
+            });
         if !resident || self.is_pageable(record.address, record.size()) {
             return Err(violation(
                 "record-not-resident",
@@ -197,7 +207,10 @@ impl State<'_> {
         }
         record.component = self.read_terminated(record.component_at, 1, 64, "Component")?;
         let stays = self.region(record.component_at, 1).is_some_and(|region| {
-            matches!(region.kind, Kind::Section(_) | Kind::Pool { .. } | Kind::Context(_))
+            matches!(
+                region.kind,
+                Kind::Section(_) | Kind::Pool { .. } | Kind::Context(_)
+            )
         });
         if !stays || self.is_pageable(record.component_at, record.component.len() as u64 + 1) {
             return Err(violation(
@@ -327,7 +340,13 @@ impl State<'_> {
         Ok(())
     }
 
-    fn write_record(&mut self, index: usize, flink: u64, blink: u64, given: u8) -> Result<(), Stop> {
+    fn write_record(
+        &mut self,
+        index: usize,
+        flink: u64,
+        blink: u64,
+        given: u8,
+    ) -> Result<(), Stop> {
         let record = &self.records[index];
         let checksum = record
             .routine
@@ -412,10 +431,9 @@ impl State<'_> {
         let Some(region) = self.region(start, 1) else {
             return Ok(());
         };
-        let found = self
-            .records
-            .iter()
-            .find(|record| region.contains(record.address, 1) || region.contains(record.component_at, 1));
+        let found = self.records.iter().find(|record| {
+            region.contains(record.address, 1) || region.contains(record.component_at, 1)
+        });
         found.map_or(Ok(()), |record| {
             Err(violation(
                 "record-freed",
@@ -434,7 +452,13 @@ impl State<'_> {
             .iter()
             .filter(|record| record.foreign.is_none())
             .find(|record| owner.is_none() || record.owner == owner)
-            .map(|record| format!("the record for {} (\"{}\")", record.kind(), record.component))
+            .map(|record| {
+                format!(
+                    "the record for {} (\"{}\")",
+                    record.kind(),
+                    record.component
+                )
+            })
     }
 }
 

@@ -68,10 +68,11 @@ impl Returned {
         ];
         let general = self.general.iter().position(|value| *value != NONVOLATILE);
         let vector = self.xmm.iter().position(|value| *value != [NONVOLATILE; 2]);
-        if let Some(index) = general {
-            Some(GENERAL[index])
-        } else if let Some(index) = vector {
-            Some(VECTOR[index])
+        let register = general
+            .map(|index| GENERAL[index])
+            .or_else(|| vector.map(|index| VECTOR[index]));
+        if register.is_some() {
+            register
         } else if self.rsp != stack_top - CALL_BYTES + 8 {
             Some("rsp")
         } else if self.rflags & DIRECTION_FLAG != 0 {
@@ -111,7 +112,7 @@ impl Frame {
     }
 
     /// The address that the call returns to.
-    pub fn caller(&self) -> u64 {
+    pub const fn caller(&self) -> u64 {
         self.stack_word(1)
     }
 
@@ -121,16 +122,16 @@ impl Frame {
     }
 
     /// Whether the direction flag was set.
-    pub fn direction_flag(&self) -> bool {
+    pub const fn direction_flag(&self) -> bool {
         self.stack_word(0) & DIRECTION_FLAG != 0
     }
 
-    fn stack_word(&self, index: usize) -> u64 {
-        let address = self.stack as *const u64;
+    const fn stack_word(&self, index: usize) -> u64 {
+        let address = (self.stack + index as u64 * 8) as *const u64;
         // SAFETY: the stack pointer is that of driver code that just called; the
         // words above it are its arguments. Reading beyond the stack's end meets
         // at most the words that `enter` reserves there.
-        unsafe { address.add(index).read_unaligned() }
+        unsafe { address.read_unaligned() }
     }
 }
 

@@ -71,7 +71,10 @@ impl fmt::Display for LoadError {
             Self::Truncated(what) => write!(f, "the file is truncated: {what}"),
             Self::ThirtyTwoBit => f.write_str("the image is 32-bit; a 64-bit driver is needed"),
             Self::Machine(machine) => {
-                write!(f, "the image is for machine 0x{machine:04x}, not x64 (0x8664)")
+                write!(
+                    f,
+                    "the image is for machine 0x{machine:04x}, not x64 (0x8664)"
+                )
             }
             Self::NotDriver(why) => write!(f, "the image is not a kernel-mode driver: {why}"),
             Self::Malformed(why) => write!(f, "the image is malformed: {why}"),
@@ -108,7 +111,8 @@ pub struct Section {
     pub protection: Protection,
     /// Whether it may be paged out (its name begins with `PAGE`, or is `.edata`).
     pub pageable: bool,
-    /// Whether it goes away when `DriverEntry` has returned.
+    /// Whether it goes away when `DriverEntry` has returned: it is marked so, or
+    /// its name begins with `INIT`.
     pub discardable: bool,
 }
 
@@ -188,7 +192,7 @@ pub fn lay_out(file: &[u8]) -> Result<Layout, LoadError> {
     let directory = |index: usize| {
         directories
             .get(index)
-            .map_or((0, 0), |entry| entry.address_range())
+            .map_or((0, 0), pe::ImageDataDirectory::address_range)
     };
     Ok(Layout {
         relocations: read_relocations(&bytes, directory(pe::IMAGE_DIRECTORY_ENTRY_BASERELOC))?,
@@ -244,7 +248,9 @@ fn read_headers(
     }
     let characteristics = headers.file_header.characteristics.get(LE);
     if characteristics & pe::IMAGE_FILE_EXECUTABLE_IMAGE == 0 {
-        return Err(LoadError::NotDriver("it is marked as not executable".into()));
+        return Err(LoadError::NotDriver(
+            "it is marked as not executable".into(),
+        ));
     }
     if characteristics & pe::IMAGE_FILE_RELOCS_STRIPPED != 0 {
         return Err(LoadError::NotDriver("its relocations are stripped".into()));
@@ -301,7 +307,7 @@ fn read_sections(
         }
         sections.push(Section {
             pageable: name.starts_with("PAGE") || name == ".edata",
-            discardable: flags & pe::IMAGE_SCN_MEM_DISCARDABLE != 0,
+            discardable: flags & pe::IMAGE_SCN_MEM_DISCARDABLE != 0 || name.starts_with("INIT"),
             name,
             start,
             size: end - start,

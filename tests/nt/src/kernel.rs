@@ -312,9 +312,8 @@ impl<'m> Kernel<'m> {
                 &mut returned,
             )
         };
-        let result = self.with(|state| {
-            state.after_call(invocation, stack_top, irql, exit, &returned)
-        })?;
+        let result =
+            self.with(|state| state.after_call(invocation, stack_top, irql, exit, &returned))?;
         self.finish_pending()?;
         Ok(result)
     }
@@ -462,8 +461,11 @@ impl State<'_> {
             core::ptr::copy_nonoverlapping(bytes.as_ptr(), memory.as_ptr(), bytes.len());
         }
         self.add_region(base, u64::from(layout.headers), Kind::Headers);
-        self.machine
-            .protect(memory, layout.headers as usize / PAGE_SIZE, Protection::Read);
+        self.machine.protect(
+            memory,
+            layout.headers as usize / PAGE_SIZE,
+            Protection::Read,
+        );
         for (index, section) in layout.sections.iter().enumerate() {
             let start = base + u64::from(section.start);
             self.add_region(start, u64::from(section.size), Kind::Section(index));
@@ -625,6 +627,15 @@ impl State<'_> {
                 ),
             ));
         }
+        if self.spin_locks_held > 0 {
+            return Err(violation(
+                "spin-lock-held",
+                format!(
+                    "{} returned with a spin lock held; see \"Introduction to Spin Locks\"",
+                    invocation.name
+                ),
+            ));
+        }
         if self.irql != irql {
             return Err(violation(
                 "irql-changed",
@@ -632,15 +643,6 @@ impl State<'_> {
                     "{} was called at IRQL {irql} and returned at {}; see \"Managing Hardware \
                      Priorities\"",
                     invocation.name, self.irql
-                ),
-            ));
-        }
-        if self.spin_locks_held > 0 {
-            return Err(violation(
-                "spin-lock-held",
-                format!(
-                    "{} returned with a spin lock held; see \"Introduction to Spin Locks\"",
-                    invocation.name
                 ),
             ));
         }
@@ -658,7 +660,8 @@ impl State<'_> {
     fn paint_stack(&mut self) {
         let words = STACK_PAGES * PAGE_SIZE / 8;
         // SAFETY: the driver's stack is mapped writable, this long, and unused.
-        let stack = unsafe { core::slice::from_raw_parts_mut(self.stack_bottom as *mut u64, words) };
+        let stack =
+            unsafe { core::slice::from_raw_parts_mut(self.stack_bottom as *mut u64, words) };
         stack.fill(STACK_PAINT);
     }
 
@@ -683,10 +686,14 @@ impl State<'_> {
                     |function| function.name.to_string(),
                 );
                 let by = self.running.last().copied().unwrap_or("the driver");
-                let at = self.describe(caller);
+                // A tail call leaves no address of the driver's.
+                let at = self.image_offset(caller).map_or_else(
+                    || "as its last act".into(),
+                    |_| format!("before {}", self.describe(caller)),
+                );
                 Stop::Violation {
                     rule,
-                    text: format!("in {by}, the call of {name} that returns to {at}: {text}"),
+                    text: format!("{by} calls {name} {at}: {text}"),
                 }
             }
             Stop::BugCheck(code) => Stop::BugCheck(code),
@@ -751,9 +758,11 @@ impl State<'_> {
         let way = self
             .injections
             .iter()
-            .find(|injection| match &injection.function {
-                Some(name) => name == function.name && injection.occurrence == count,
-                None => injection.occurrence == total && !function.failures.is_empty(),
+            .find(|injection| {
+                injection.function.as_ref().map_or_else(
+                    || injection.occurrence == total && !function.failures.is_empty(),
+                    |name| name == function.name && injection.occurrence == count,
+                )
             })
             .map(|injection| injection.way)?;
         let failure = function.failures.get(way)?;
@@ -785,17 +794,17 @@ impl State<'_> {
     }
 
     /// Stops the driver because of an exception in it.
-    pub fn stop_driver(&mut self, registers: &mut crate::Registers, rule: &'static str, text: &str) {
+    pub fn stop_driver(
+        &mut self,
+        registers: &mut crate::Registers,
+        rule: &'static str,
+        text: &str,
+    ) {
         let by = self.running.last().copied().unwrap_or("the driver");
         let at = self.describe(registers.rip);
-        self.stop = Some(violation(rule, format!("in {by}, at {at}: {text}")));
+        self.stop = Some(violation(rule, format!("{by} at {at}: {text}")));
         registers.rip = gate::stop_address();
         // Neither single steps nor the direction flag are to last.
         registers.rflags &= !0x500;
-    }
-
-    /// What runs, for messages.
-    pub fn running(&self) -> &'static str {
-        self.running.last().copied().unwrap_or("the driver")
     }
 }

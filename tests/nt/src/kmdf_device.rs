@@ -26,12 +26,37 @@ pub const FUNCTIONS: &[Function] = &[
         "WdfDeviceInitSetPnpPowerEventCallbacks",
         set_pnp_callbacks,
     ),
-    kmdf(61, "WdfDeviceInitSetIoType", "WdfDeviceInitSetIoType", init_only),
-    kmdf(62, "WdfDeviceInitSetExclusive", "WdfDeviceInitSetExclusive", init_only),
-    kmdf(66, "WdfDeviceInitSetDeviceType", "WdfDeviceInitSetDeviceType", init_only),
-    kmdf(68, "WdfDeviceInitAssignSDDLString", "WdfDeviceInitAssignSDDLString", assign_sddl)
-        .fails(&[NO_MEMORY]),
-    kmdf(70, "WdfDeviceInitSetCharacteristics", "WdfDeviceInitSetCharacteristics", init_only),
+    kmdf(
+        61,
+        "WdfDeviceInitSetIoType",
+        "WdfDeviceInitSetIoType",
+        init_only,
+    ),
+    kmdf(
+        62,
+        "WdfDeviceInitSetExclusive",
+        "WdfDeviceInitSetExclusive",
+        init_only,
+    ),
+    kmdf(
+        66,
+        "WdfDeviceInitSetDeviceType",
+        "WdfDeviceInitSetDeviceType",
+        init_only,
+    ),
+    kmdf(
+        68,
+        "WdfDeviceInitAssignSDDLString",
+        "WdfDeviceInitAssignSDDLString",
+        assign_sddl,
+    )
+    .fails(&[NO_MEMORY]),
+    kmdf(
+        70,
+        "WdfDeviceInitSetCharacteristics",
+        "WdfDeviceInitSetCharacteristics",
+        init_only,
+    ),
     kmdf(
         71,
         "WdfDeviceInitSetFileObjectConfig",
@@ -40,33 +65,77 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     kmdf(75, "WdfDeviceCreate", "WdfDeviceCreate", device_create)
         .fails(&[NO_MEMORY, Failure::Status(STATUS_UNSUCCESSFUL)]),
-    kmdf(29, "WdfDeviceSetDeviceState", "WdfDeviceSetDeviceState", set_device_state)
-        .up_to(ANY_THREAD),
-    kmdf(31, "WdfDeviceWdmGetDeviceObject", "WdfDeviceWdmGetDeviceObject", wdm_object)
-        .up_to(ANY_THREAD),
-    kmdf(32, "WdfDeviceWdmGetAttachedDevice", "WdfDeviceWdmGetAttachedDevice", wdm_object)
-        .up_to(ANY_THREAD),
-    kmdf(33, "WdfDeviceWdmGetPhysicalDevice", "WdfDeviceWdmGetPhysicalDevice", wdm_object)
-        .up_to(ANY_THREAD),
+    kmdf(
+        29,
+        "WdfDeviceSetDeviceState",
+        "WdfDeviceSetDeviceState",
+        set_device_state,
+    )
+    .up_to(ANY_THREAD),
+    kmdf(
+        31,
+        "WdfDeviceWdmGetDeviceObject",
+        "WdfDeviceWdmGetDeviceObject",
+        wdm_object,
+    )
+    .up_to(ANY_THREAD),
+    kmdf(
+        32,
+        "WdfDeviceWdmGetAttachedDevice",
+        "WdfDeviceWdmGetAttachedDevice",
+        wdm_object,
+    )
+    .up_to(ANY_THREAD),
+    kmdf(
+        33,
+        "WdfDeviceWdmGetPhysicalDevice",
+        "WdfDeviceWdmGetPhysicalDevice",
+        wdm_object,
+    )
+    .up_to(ANY_THREAD),
     kmdf(39, "WdfDeviceGetDriver", "WdfDeviceGetDriver", get_driver).up_to(ANY_THREAD),
-    kmdf(42, "WdfDeviceGetIoTarget", "WdfDeviceGetIoTarget", get_io_target).up_to(ANY_THREAD),
+    kmdf(
+        42,
+        "WdfDeviceGetIoTarget",
+        "WdfDeviceGetIoTarget",
+        get_io_target,
+    )
+    .up_to(ANY_THREAD),
     kmdf(87, "WdfDeviceSetFailed", "WdfDeviceSetFailed", set_failed).up_to(ANY_THREAD),
-    kmdf(81, "WdfDeviceQueryProperty", "WdfDeviceQueryProperty", query_property).fails(&[
+    kmdf(
+        81,
+        "WdfDeviceQueryProperty",
+        "WdfDeviceQueryProperty",
+        query_property,
+    )
+    .fails(&[Failure::Status(STATUS_OBJECT_NAME_NOT_FOUND), NO_MEMORY]),
+    kmdf(
+        433,
+        "WdfDeviceQueryPropertyEx",
+        "WdfDeviceQueryPropertyEx",
+        query_property_ex,
+    )
+    .up_to(APC_LEVEL)
+    .fails(&[
         Failure::Status(STATUS_OBJECT_NAME_NOT_FOUND),
+        Failure::Status(STATUS_BUFFER_TOO_SMALL),
         NO_MEMORY,
     ]),
-    kmdf(433, "WdfDeviceQueryPropertyEx", "WdfDeviceQueryPropertyEx", query_property_ex)
-        .up_to(APC_LEVEL)
-        .fails(&[
-            Failure::Status(STATUS_OBJECT_NAME_NOT_FOUND),
-            Failure::Status(STATUS_BUFFER_TOO_SMALL),
-            NO_MEMORY,
-        ]),
-    kmdf(435, "WdfDeviceAssignProperty", "WdfDeviceAssignProperty", assign_property)
-        .up_to(APC_LEVEL)
-        .fails(&[NO_MEMORY, Failure::Status(STATUS_UNSUCCESSFUL)]),
-    kmdf(304, "WdfCmResourceListGetCount", "WdfCmResourceListGetCount", resource_count)
-        .up_to(ANY_THREAD),
+    kmdf(
+        435,
+        "WdfDeviceAssignProperty",
+        "WdfDeviceAssignProperty",
+        assign_property,
+    )
+    .up_to(APC_LEVEL)
+    .fails(&[NO_MEMORY, Failure::Status(STATUS_UNSUCCESSFUL)]),
+    kmdf(
+        304,
+        "WdfCmResourceListGetCount",
+        "WdfCmResourceListGetCount",
+        resource_count,
+    )
+    .up_to(ANY_THREAD),
     kmdf(
         305,
         "WdfCmResourceListGetDescriptor",
@@ -145,7 +214,11 @@ fn device_create(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
     check_globals(state, frame)?;
     let at = frame.argument(1);
     let init: u64 = state.read(at, "DeviceInit")?;
-    let Some(device) = state.devices.iter().position(|d| init != 0 && d.init == init) else {
+    let Some(device) = state
+        .devices
+        .iter()
+        .position(|d| init != 0 && d.init == init)
+    else {
         return Err(violation(
             "device-init-bad",
             "*DeviceInit is no WDFDEVICE_INIT in use; see \"WdfDeviceCreate\"",
@@ -173,7 +246,11 @@ fn set_device_state(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
     let at = frame.argument(2);
     let given: u32 = state.read(at, "WDF_DEVICE_STATE")?;
     // Six or, in later versions, seven members of WDF_TRI_STATE.
-    let expected = if state.framework.minor >= DEVICE_STATE_GREW { 32 } else { 28 };
+    let expected = if state.framework.minor >= DEVICE_STATE_GREW {
+        32
+    } else {
+        28
+    };
     if given != expected {
         return Err(violation(
             "structure-size",
@@ -204,12 +281,12 @@ const DEVICE_STATE_GREW: u32 = 31;
 fn wdm_object(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
     check_globals(state, frame)?;
     let device = state.device_of(frame.argument(1))?;
-    if state.devices[device].device_object == 0 {
+    if state.devices[device].wdm_object == 0 {
         let object = state.allocate(DEVICE_OBJECT_SIZE, Kind::Windows("a DEVICE_OBJECT"));
-        state.devices[device].device_object =
+        state.devices[device].wdm_object =
             object.ok_or_else(|| violation("no-memory", "no memory for a DEVICE_OBJECT"))?;
     }
-    Ok(state.devices[device].device_object)
+    Ok(state.devices[device].wdm_object)
 }
 
 const DEVICE_OBJECT_SIZE: u64 = 0x150;
@@ -224,10 +301,11 @@ fn get_io_target(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
     check_globals(state, frame)?;
     let device = state.device_of(frame.argument(1))?;
     let class = Class::IoTarget(device);
-    match state.objects.find(|object| object.class == class).first() {
-        Some(handle) => Ok(*handle),
-        None => state.create_object(class, frame.argument(1), 0),
-    }
+    let known = state.objects.find(|object| object.class == class);
+    known.first().map_or_else(
+        || state.create_object(class, frame.argument(1), 0),
+        |handle| Ok(*handle),
+    )
 }
 
 fn set_failed(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
@@ -245,18 +323,36 @@ fn set_failed(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
     Ok(0)
 }
 
+/// The bus driver that found a device: what its id begins with.
+fn enumerator(id: &str) -> &str {
+    id.split('\\').next().unwrap_or(id)
+}
+
 fn query_property(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
     check_globals(state, frame)?;
     let device = state.device_of(frame.argument(1))?;
-    // DEVICE_REGISTRY_PROPERTY: the ones that every device has.
+    // DEVICE_REGISTRY_PROPERTY. A REG_MULTI_SZ ends with two terminators.
+    let description = &state.devices[device].description;
     let text = match frame.argument(2) & 0xffff_ffff {
-        1 => state.devices[device].description.hardware_ids.join("\0"),
-        10 => state.devices[device].description.id.clone(),
-        _ => return Ok(STATUS_OBJECT_NAME_NOT_FOUND.into()),
+        1 => description.hardware_ids.join("\0") + "\0\0",
+        15 => String::from(enumerator(&description.id)) + "\0",
+        property => {
+            return Err(violation(
+                "not-modelled",
+                format!(
+                    "WdfDeviceQueryProperty: DEVICE_REGISTRY_PROPERTY {property} is not modelled"
+                ),
+            ));
+        }
     };
-    let mut bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    bytes.extend_from_slice(&[0; 4]);
-    give_bytes(state, &bytes, frame.argument(3), frame.argument(4), frame.argument(5))
+    let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    give_bytes(
+        state,
+        &bytes,
+        frame.argument(3),
+        frame.argument(4),
+        frame.argument(5),
+    )
 }
 
 /// Writes a property to a buffer of `room` bytes and its length to `*length`.
@@ -315,7 +411,13 @@ fn query_property_ex(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> 
         return Ok(STATUS_OBJECT_NAME_NOT_FOUND.into());
     };
     state.write(frame.argument(6), kind, "Type")?;
-    give_bytes(state, &bytes, frame.argument(3), frame.argument(4), frame.argument(5))
+    give_bytes(
+        state,
+        &bytes,
+        frame.argument(3),
+        frame.argument(4),
+        frame.argument(5),
+    )
 }
 
 fn assign_property(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {

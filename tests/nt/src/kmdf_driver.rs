@@ -13,8 +13,8 @@ use crate::{
     object::Class,
     report::Line,
     status::{
-        NO_MEMORY, STATUS_ACCESS_DENIED, STATUS_DRIVER_INTERNAL_ERROR, STATUS_OBJECT_NAME_NOT_FOUND,
-        STATUS_OBJECT_TYPE_MISMATCH, STATUS_SUCCESS,
+        NO_MEMORY, STATUS_ACCESS_DENIED, STATUS_DRIVER_INTERNAL_ERROR,
+        STATUS_OBJECT_NAME_NOT_FOUND, STATUS_OBJECT_TYPE_MISMATCH, STATUS_SUCCESS,
     },
 };
 
@@ -36,9 +36,19 @@ pub struct Framework {
 
 pub const FUNCTIONS: &[Function] = &[
     kmdf(116, "WdfDriverCreate", "WdfDriverCreate", driver_create).fails(&[NO_MEMORY]),
-    kmdf(117, "WdfDriverGetRegistryPath", "WdfDriverGetRegistryPath", registry_path),
-    kmdf(118, "WdfDriverWdmGetDriverObject", "WdfDriverWdmGetDriverObject", wdm_driver_object)
-        .up_to(ANY_THREAD),
+    kmdf(
+        117,
+        "WdfDriverGetRegistryPath",
+        "WdfDriverGetRegistryPath",
+        registry_path,
+    ),
+    kmdf(
+        118,
+        "WdfDriverWdmGetDriverObject",
+        "WdfDriverWdmGetDriverObject",
+        wdm_driver_object,
+    )
+    .up_to(ANY_THREAD),
     kmdf(
         119,
         "WdfDriverOpenParametersRegistryKey",
@@ -51,12 +61,22 @@ pub const FUNCTIONS: &[Function] = &[
         NO_MEMORY,
     ]),
     kmdf(231, "WdfRegistryClose", "WdfRegistryClose", registry_close),
-    kmdf(240, "WdfRegistryQueryULong", "WdfRegistryQueryULong", query_ulong).fails(&[
+    kmdf(
+        240,
+        "WdfRegistryQueryULong",
+        "WdfRegistryQueryULong",
+        query_ulong,
+    )
+    .fails(&[
         Failure::Status(STATUS_OBJECT_NAME_NOT_FOUND),
         Failure::Status(STATUS_OBJECT_TYPE_MISMATCH),
         NO_MEMORY,
     ]),
-    internal("(framework) DriverUnload", "DRIVER_UNLOAD callback function", driver_unload),
+    internal(
+        "(framework) DriverUnload",
+        "DRIVER_UNLOAD callback function",
+        driver_unload,
+    ),
 ];
 
 /// The names of the function table, in its order.
@@ -105,10 +125,11 @@ fn driver_create(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
             "WdfDriverCreate needs the driver object and registry path that DriverEntry was given",
         ));
     }
-    let config: DriverConfig =
-        state.read_sized(frame.argument(4), "WDF_DRIVER_CONFIG", |config: &DriverConfig| {
-            config.size
-        })?;
+    let config: DriverConfig = state.read_sized(
+        frame.argument(4),
+        "WDF_DRIVER_CONFIG",
+        |config: &DriverConfig| config.size,
+    )?;
     if state.framework.driver != 0 {
         return Ok(STATUS_DRIVER_INTERNAL_ERROR.into());
     }
@@ -136,6 +157,7 @@ fn driver_create(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
 }
 
 /// What the framework does when the driver is unloaded.
+#[expect(clippy::unnecessary_wraps, reason = "every body has this type")]
 fn driver_unload(state: &mut State<'_>, _: &Frame) -> Result<u64, Stop> {
     let driver = core::mem::take(&mut state.framework.driver);
     if state.framework.unload != 0 {

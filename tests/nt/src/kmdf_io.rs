@@ -31,7 +31,13 @@ pub const FUNCTIONS: &[Function] = &[
         Failure::Status(STATUS_INVALID_DEVICE_REQUEST),
         Failure::Status(STATUS_IO_TIMEOUT),
     ]),
-    kmdf(263, "WdfRequestComplete", "WdfRequestComplete", request_complete).up_to(ANY_THREAD),
+    kmdf(
+        263,
+        "WdfRequestComplete",
+        "WdfRequestComplete",
+        request_complete,
+    )
+    .up_to(ANY_THREAD),
 ];
 
 const IOCTL_ACPI_EVAL_METHOD: u64 = 0x0032_C004;
@@ -79,7 +85,8 @@ fn buffer_of(state: &State<'_>, at: u64) -> Result<(u64, u64), Stop> {
         1 => Ok((descriptor.buffer, descriptor.length & 0xffff_ffff)),
         // WdfMemoryDescriptorTypeHandle: the whole memory or a part of it.
         3 => {
-            let Class::Memory(buffer, size) = state.class_of(descriptor.buffer, "WDFMEMORY")? else {
+            let Class::Memory(buffer, size) = state.class_of(descriptor.buffer, "WDFMEMORY")?
+            else {
                 return Ok((0, 0));
             };
             if descriptor.length == 0 {
@@ -213,13 +220,7 @@ fn push_argument(output: &mut Vec<u8>, value: &AcpiValue) {
 }
 
 /// `IOCTL_ACPI_EVAL_METHOD` ("Evaluating ACPI Control Methods Synchronously").
-fn evaluate(
-    state: &mut State<'_>,
-    device: usize,
-    path: &str,
-    input: &[u8],
-    room: usize,
-) -> Answer {
+fn evaluate(state: &mut State<'_>, device: usize, path: &str, input: &[u8], room: usize) -> Answer {
     let Some((method, arguments)) = read_input(input) else {
         return Answer::bare(STATUS_INVALID_PARAMETER);
     };
@@ -312,12 +313,8 @@ fn enumerate(
         .machine
         .children(path)
         .into_iter()
-        .filter(|(child, _)| {
-            flags & MULTILEVEL != 0 || child.matches('.').count() == depth + 1
-        })
-        .filter(|(child, _)| {
-            flags & NAME_IS_FILTER == 0 || child.rsplit('.').next() == Some(name)
-        })
+        .filter(|(child, _)| flags & MULTILEVEL != 0 || child.matches('.').count() == depth + 1)
+        .filter(|(child, _)| flags & NAME_IS_FILTER == 0 || child.rsplit('.').next() == Some(name))
         .collect();
     let mut output = Vec::new();
     output.extend_from_slice(&CHILDREN_OUTPUT.to_le_bytes());

@@ -21,19 +21,42 @@ pub const FUNCTIONS: &[Function] = &[
         typed_context,
     )
     .at_any_time(),
-    kmdf(203, "WdfObjectAllocateContext", "WdfObjectAllocateContext", allocate_context)
-        .up_to(ANY_THREAD)
-        .fails(&[NO_MEMORY]),
+    kmdf(
+        203,
+        "WdfObjectAllocateContext",
+        "WdfObjectAllocateContext",
+        allocate_context,
+    )
+    .up_to(ANY_THREAD)
+    .fails(&[NO_MEMORY]),
     kmdf(208, "WdfObjectDelete", "WdfObjectDelete", delete).up_to(ANY_THREAD),
     kmdf(192, "WdfMemoryCreate", "WdfMemoryCreate", memory_create)
         .up_to(ANY_THREAD)
         .fails(&[NO_MEMORY]),
-    kmdf(194, "WdfMemoryGetBuffer", "WdfMemoryGetBuffer", memory_buffer).up_to(ANY_THREAD),
+    kmdf(
+        194,
+        "WdfMemoryGetBuffer",
+        "WdfMemoryGetBuffer",
+        memory_buffer,
+    )
+    .up_to(ANY_THREAD),
     kmdf(315, "WdfSpinLockCreate", "WdfSpinLockCreate", lock_create)
         .up_to(ANY_THREAD)
         .fails(&[NO_MEMORY]),
-    kmdf(316, "WdfSpinLockAcquire", "WdfSpinLockAcquire", lock_acquire).up_to(ANY_THREAD),
-    kmdf(317, "WdfSpinLockRelease", "WdfSpinLockRelease", lock_release).up_to(ANY_THREAD),
+    kmdf(
+        316,
+        "WdfSpinLockAcquire",
+        "WdfSpinLockAcquire",
+        lock_acquire,
+    )
+    .up_to(ANY_THREAD),
+    kmdf(
+        317,
+        "WdfSpinLockRelease",
+        "WdfSpinLockRelease",
+        lock_release,
+    )
+    .up_to(ANY_THREAD),
 ];
 
 /// `PagedPool` in `POOL_TYPE`.

@@ -106,6 +106,12 @@ pub enum Trap {
     /// end that emulates an instruction while TF is set hands this over after
     /// it, because the processor then reports only the instruction after that.
     Step,
+    /// Driver code wrote CR8, as `KeRaiseIrql` does where it is inline, and the
+    /// back end has carried that out.
+    IrqlWrite {
+        /// The new IRQL.
+        irql: u8,
+    },
     /// `#PF`: a page that is absent or protected.
     Page {
         /// The address that was touched (CR2).
@@ -123,7 +129,9 @@ pub enum Trap {
 
 /// The machine that the model runs on.
 ///
-/// The back end's exception handlers call [`crate::trap`] with what happened in
+/// Before a run a back end enables SSE, which driver code for Windows uses. Its
+/// exception handlers need a stack of their own, because a driver may exhaust
+/// its, and call [`crate::trap`] with what happened in
 /// driver code and go on with the registers that it leaves.
 pub trait Machine {
     /// Writes one line of the report (one JSON object, no line end).
@@ -169,6 +177,10 @@ pub trait Machine {
     /// Does what the ACPI `_EJ0` of an ejected device's slot does; `false` where
     /// there is no such method.
     fn eject(&mut self, device: &DeviceDescription) -> bool;
+
+    /// Waits until the host has done what the report asks it for: in a guest, for
+    /// a byte on the serial port. In a process there is nobody to wait for.
+    fn wait_for_host(&mut self);
 
     /// Makes `irql` the current IRQL: CR8 in a guest, remembered in a process,
     /// where `mov reg, cr8` traps and has to be answered.

@@ -1,7 +1,7 @@
 //! The memory that the driver can see, and what each part of it is.
 //!
-//! Every allocation has pages of its own and ends at the end of a page, as with
-//! the special pool of Driver Verifier; freed memory stays inaccessible to the
+//! Every allocation has pages of its own and ends where an inaccessible page
+//! begins, as with the special pool of Driver Verifier; freed memory stays inaccessible to the
 //! end of the run.
 
 use alloc::{format, string::String, vec::Vec};
@@ -81,13 +81,17 @@ impl State<'_> {
     pub fn allocate(&mut self, length: u64, kind: Kind) -> Option<u64> {
         let rounded = length.max(1).checked_next_multiple_of(16)?;
         let count = usize::try_from(rounded).ok()?.div_ceil(PAGE_SIZE);
-        let pages = self.machine.allocate_pages(count)?;
-        let start = pages.as_ptr() as u64 + (count * PAGE_SIZE) as u64 - rounded;
+        let pages = self.machine.allocate_pages(count + 1)?;
+        let guard = pages.as_ptr() as u64 + (count * PAGE_SIZE) as u64;
+        if let Some(guard) = NonNull::new(guard as *mut u8) {
+            self.machine.protect(guard, 1, Protection::None);
+        }
+        let start = guard - rounded;
         self.regions.push(Region {
             start,
             length,
             kind,
-            pages: Some((pages, count)),
+            pages: Some((pages, count + 1)),
         });
         Some(start)
     }
@@ -178,6 +182,14 @@ impl State<'_> {
         address
             .checked_sub(image.base)
             .filter(|offset| *offset < image.size)
+    }
+
+    /// The region whose end `address` is just behind.
+    pub fn region_before(&self, address: u64) -> Option<&Region> {
+        self.regions.iter().find(|region| {
+            let end = region.start + region.length;
+            region.pages.is_some() && (end..end + PAGE_SIZE as u64).contains(&address)
+        })
     }
 
     /// Whether the memory may be paged out or is already discarded.

@@ -18,56 +18,129 @@ use crate::{
 use crate::bugcheck::{deregister_plain, deregister_reason, register_plain, register_reason};
 
 pub const FUNCTIONS: &[Function] = &[
-    export("KeRegisterBugCheckCallback", "KeRegisterBugCheckCallback function (wdm.h)", register_plain)
-        .up_to(HIGH_LEVEL)
-        .fails(&[Failure::False]),
-    export("KeDeregisterBugCheckCallback", "KeDeregisterBugCheckCallback function (wdm.h)", deregister_plain)
-        .up_to(HIGH_LEVEL)
-        .fails(&[]),
-    export("KeRegisterBugCheckReasonCallback", "KeRegisterBugCheckReasonCallback function (wdm.h)", register_reason)
-        .up_to(HIGH_LEVEL)
-        .fails(&[Failure::False]),
-    export("KeDeregisterBugCheckReasonCallback", "KeDeregisterBugCheckReasonCallback function (wdm.h)", deregister_reason)
-        .up_to(HIGH_LEVEL),
+    export(
+        "KeRegisterBugCheckCallback",
+        "KeRegisterBugCheckCallback function (wdm.h)",
+        register_plain,
+    )
+    .up_to(HIGH_LEVEL)
+    .fails(&[Failure::False]),
+    export(
+        "KeDeregisterBugCheckCallback",
+        "KeDeregisterBugCheckCallback function (wdm.h)",
+        deregister_plain,
+    )
+    .up_to(HIGH_LEVEL)
+    .fails(&[]),
+    export(
+        "KeRegisterBugCheckReasonCallback",
+        "KeRegisterBugCheckReasonCallback function (wdm.h)",
+        register_reason,
+    )
+    .up_to(HIGH_LEVEL)
+    .fails(&[Failure::False]),
+    export(
+        "KeDeregisterBugCheckReasonCallback",
+        "KeDeregisterBugCheckReasonCallback function (wdm.h)",
+        deregister_reason,
+    )
+    .up_to(HIGH_LEVEL),
     export("KeBugCheckEx", "KeBugCheckEx function (wdm.h)", bug_check).at_any_time(),
-    export("KeGetCurrentIrql", "KeGetCurrentIrql function (wdm.h)", current_irql).at_any_time(),
-    export("MmMapIoSpaceEx", "MmMapIoSpaceEx function (wdm.h)", map_io_space_ex)
-        .up_to(DISPATCH_LEVEL)
-        .fails(&[Failure::Null]),
-    export("MmMapIoSpace", "MmMapIoSpace function (wdm.h)", map_io_space)
-        .up_to(DISPATCH_LEVEL)
-        .fails(&[Failure::Null]),
-    export("MmUnmapIoSpace", "MmUnmapIoSpace function (wdm.h)", unmap_io_space).up_to(DISPATCH_LEVEL),
+    export(
+        "KeGetCurrentIrql",
+        "KeGetCurrentIrql function (wdm.h)",
+        current_irql,
+    )
+    .at_any_time(),
+    export("KfRaiseIrql", "KeRaiseIrql macro (wdm.h)", raise_irql).up_to(HIGH_LEVEL),
+    export("KeLowerIrql", "KeLowerIrql macro (wdm.h)", lower_irql).up_to(HIGH_LEVEL),
+    export(
+        "MmMapIoSpaceEx",
+        "MmMapIoSpaceEx function (wdm.h)",
+        map_io_space_ex,
+    )
+    .up_to(DISPATCH_LEVEL)
+    .fails(&[Failure::Null]),
+    export(
+        "MmMapIoSpace",
+        "MmMapIoSpace function (wdm.h)",
+        map_io_space,
+    )
+    .up_to(DISPATCH_LEVEL)
+    .fails(&[Failure::Null]),
+    export(
+        "MmUnmapIoSpace",
+        "MmUnmapIoSpace function (wdm.h)",
+        unmap_io_space,
+    )
+    .up_to(DISPATCH_LEVEL),
     export("DbgPrint", "DbgPrint function (wdm.h)", debug_print).up_to(DEVICE_LEVEL),
     export("DbgPrintEx", "DbgPrintEx function (wdm.h)", debug_print).up_to(DEVICE_LEVEL),
-    export("EtwRegister", "EtwRegister function (wdm.h)", etw_register)
-        .fails(&[NO_MEMORY]),
-    export("EtwUnregister", "EtwUnregister function (wdm.h)", etw_unregister),
-    export("EtwSetInformation", "EtwSetInformation function (wdm.h)", etw_set_information)
-        .fails(&[Failure::Status(STATUS_INVALID_PARAMETER)]),
+    export("EtwRegister", "EtwRegister function (wdm.h)", etw_register).fails(&[NO_MEMORY]),
+    export(
+        "EtwUnregister",
+        "EtwUnregister function (wdm.h)",
+        etw_unregister,
+    ),
+    export(
+        "EtwSetInformation",
+        "EtwSetInformation function (wdm.h)",
+        etw_set_information,
+    )
+    .fails(&[Failure::Status(STATUS_INVALID_PARAMETER)]),
     export("EtwWrite", "EtwWrite function (wdm.h)", etw_write)
         .up_to(HIGH_LEVEL)
         .fails(&[NO_MEMORY]),
-    export("EtwWriteTransfer", "EtwWriteTransfer function (wdm.h)", etw_write_transfer)
-        .up_to(HIGH_LEVEL)
-        .fails(&[NO_MEMORY]),
-    export("RtlInitUnicodeString", "RtlInitUnicodeString function (wdm.h)", init_unicode_string)
-        .up_to(DISPATCH_LEVEL),
-    export("RtlCopyUnicodeString", "RtlCopyUnicodeString function (wdm.h)", copy_unicode_string)
-        .up_to(DISPATCH_LEVEL),
-    export("RtlCompareMemory", "RtlCompareMemory function (wdm.h)", compare_memory).at_any_time(),
+    export(
+        "EtwWriteTransfer",
+        "EtwWriteTransfer function (wdm.h)",
+        etw_write_transfer,
+    )
+    .up_to(HIGH_LEVEL)
+    .fails(&[NO_MEMORY]),
+    export(
+        "RtlInitUnicodeString",
+        "RtlInitUnicodeString function (wdm.h)",
+        init_unicode_string,
+    )
+    .up_to(DISPATCH_LEVEL),
+    export(
+        "RtlCopyUnicodeString",
+        "RtlCopyUnicodeString function (wdm.h)",
+        copy_unicode_string,
+    )
+    .up_to(DISPATCH_LEVEL),
+    export(
+        "RtlCompareMemory",
+        "RtlCompareMemory function (wdm.h)",
+        compare_memory,
+    )
+    .at_any_time(),
     export("memcpy", "RtlCopyMemory macro (wdm.h)", copy_memory).at_any_time(),
     export("memmove", "RtlMoveMemory macro (wdm.h)", copy_memory).at_any_time(),
     export("memset", "RtlFillMemory macro (wdm.h)", fill_memory).at_any_time(),
     export("memcmp", "RtlEqualMemory macro (wdm.h)", memory_order).at_any_time(),
-    export("ExAllocatePoolWithTag", "ExAllocatePoolWithTag function (wdm.h)", allocate_pool)
-        .up_to(DISPATCH_LEVEL)
-        .fails(&[Failure::Null]),
-    export("ExAllocatePool2", "ExAllocatePool2 function (wdm.h)", allocate_pool2)
-        .up_to(DISPATCH_LEVEL)
-        .fails(&[Failure::Null])
-        .since(19041),
-    export("ExFreePoolWithTag", "ExFreePoolWithTag function (wdm.h)", free_pool).up_to(DISPATCH_LEVEL),
+    export(
+        "ExAllocatePoolWithTag",
+        "ExAllocatePoolWithTag function (wdm.h)",
+        allocate_pool,
+    )
+    .up_to(DISPATCH_LEVEL)
+    .fails(&[Failure::Null]),
+    export(
+        "ExAllocatePool2",
+        "ExAllocatePool2 function (wdm.h)",
+        allocate_pool2,
+    )
+    .up_to(DISPATCH_LEVEL)
+    .fails(&[Failure::Null])
+    .since(19041),
+    export(
+        "ExFreePoolWithTag",
+        "ExFreePoolWithTag function (wdm.h)",
+        free_pool,
+    )
+    .up_to(DISPATCH_LEVEL),
     export("ExFreePool", "ExFreePool function (wdm.h)", free_pool).up_to(DISPATCH_LEVEL),
 ];
 
@@ -79,8 +152,35 @@ fn bug_check(_: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
     Err(Stop::BugCheck(low32(frame.argument(0))))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every body has this type")]
 fn current_irql(state: &mut State<'_>, _: &Frame) -> Result<u64, Stop> {
     Ok(state.irql.into())
+}
+
+fn raise_irql(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
+    let old = state.irql;
+    let new = frame.argument(0).to_le_bytes()[0];
+    if new < old || new > HIGH_LEVEL {
+        return Err(violation(
+            "irql-raised-downwards",
+            format!("IRQL {new} is not above {old}; see \"KeRaiseIrql macro (wdm.h)\""),
+        ));
+    }
+    state.set_irql(new);
+    Ok(old.into())
+}
+
+fn lower_irql(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
+    let old = state.irql;
+    let new = frame.argument(0).to_le_bytes()[0];
+    if new > old {
+        return Err(violation(
+            "irql-lowered-upwards",
+            format!("IRQL {new} is above {old}; see \"KeLowerIrql macro (wdm.h)\""),
+        ));
+    }
+    state.set_irql(new);
+    Ok(0)
 }
 
 /// Maps registers; the range must have been assigned to the device whose
@@ -92,18 +192,25 @@ fn map(state: &mut State<'_>, physical: u64, length: u64) -> Result<u64, Stop> {
             "0 bytes are to be mapped; see \"MmMapIoSpaceEx function (wdm.h)\"",
         ));
     }
-    let Some(owner) = state.current.filter(|device| state.devices[*device].has_resources) else {
+    let Some(owner) = state
+        .current
+        .filter(|device| state.devices[*device].has_resources)
+    else {
         return Err(violation(
             "map-outside-prepare",
             "registers are mapped where no device has its hardware: EvtDevicePrepareHardware has \
              to do it; see \"Finding and Mapping Hardware Resources\"",
         ));
     };
-    let assigned = state.devices[owner].description.resources.iter().any(|resource| {
-        matches!(*resource, Resource::Memory { start, length: size }
+    let assigned = state.devices[owner]
+        .description
+        .resources
+        .iter()
+        .any(|resource| {
+            matches!(*resource, Resource::Memory { start, length: size }
             if physical >= start && physical.checked_add(length)
                 .is_some_and(|end| end <= start + u64::from(size)))
-    });
+        });
     if !assigned {
         return Err(violation(
             "map-outside-resources",
@@ -191,6 +298,7 @@ fn unmap_io_space(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
     Ok(0)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every body has this type")]
 fn debug_print(_: &mut State<'_>, _: &Frame) -> Result<u64, Stop> {
     Ok(STATUS_SUCCESS.into())
 }
@@ -389,7 +497,7 @@ fn pool(state: &mut State<'_>, paged: bool, length: u64, tag: u64) -> Result<u64
             ),
         ));
     }
-    if tag & 0xffff_ffff == 0 || length == 0 {
+    if low32(tag) == 0 || length == 0 {
         return Err(violation(
             "bad-argument",
             "pool needs a tag and a length that are not 0; see \"ExAllocatePoolWithTag function \

@@ -117,10 +117,11 @@ impl State<'_> {
         let handle = FIRST_HANDLE + (self.objects.made + 1) * 0x10;
         self.objects.made += 1;
         if attributes != 0 {
-            let given: ObjectAttributes =
-                self.read_sized(attributes, "WDF_OBJECT_ATTRIBUTES", |a: &ObjectAttributes| {
-                    a.size
-                })?;
+            let given: ObjectAttributes = self.read_sized(
+                attributes,
+                "WDF_OBJECT_ATTRIBUTES",
+                |a: &ObjectAttributes| a.size,
+            )?;
             object.cleanup = given.cleanup;
             object.destroy = given.destroy;
             if given.parent != 0 {
@@ -356,7 +357,7 @@ impl State<'_> {
     /// # Errors
     ///
     /// A violation where it can't be written.
-    pub fn give_handle(&mut self, out: u64, handle: u64) -> Result<u64, Stop> {
+    pub fn give_handle(&self, out: u64, handle: u64) -> Result<u64, Stop> {
         self.write(out, handle, "the address for the handle")?;
         Ok(STATUS_SUCCESS.into())
     }

@@ -54,7 +54,7 @@ pub struct Observation {
 
 impl Observation {
     /// A callback is about to be called.
-    pub fn begin(&mut self) {
+    pub const fn begin(&mut self) {
         self.count = 0;
         self.to_output = None;
         self.read = None;
@@ -107,6 +107,7 @@ fn value_of(registers: &Registers, register: Register) -> Option<u64> {
 /// Decodes the port or memory access of the instruction in `code`, which is the
 /// one at `registers.rip`. `None` where it makes none, or one of another form
 /// than a plain move.
+#[must_use]
 pub fn access(code: &[u8], registers: &Registers) -> Option<Access> {
     let instruction = decode(code, registers.rip);
     let length = u8::try_from(instruction.len()).ok()?;
@@ -189,7 +190,11 @@ pub fn complete(access: &Access, read: u64, registers: &mut Registers) {
             !mask(destination)
         };
         if let Some((slot, shift)) = place(registers, access.destination) {
-            let kept = if destination >= 4 { 0 } else { kept.rotate_left(shift) };
+            let kept = if destination >= 4 {
+                0
+            } else {
+                kept.rotate_left(shift)
+            };
             *slot = *slot & kept | (read & mask(width)) << shift;
         }
     }
@@ -206,6 +211,10 @@ impl State<'_> {
         match trap {
             Trap::Step => {
                 self.step(registers);
+                true
+            }
+            Trap::IrqlWrite { irql } => {
+                self.set_irql(irql);
                 true
             }
             Trap::Page { address, write } => {
@@ -272,13 +281,10 @@ impl State<'_> {
                 format!("it {verb} {place} against the section's protection"),
             );
         }
-        let near_stack = self
-            .regions
-            .iter()
-            .any(|region| {
-                region.kind == Kind::Stack
-                    && (region.start - PAGE_SIZE as u64..region.start).contains(&address)
-            });
+        let near_stack = self.regions.iter().any(|region| {
+            region.kind == Kind::Stack
+                && (region.start - PAGE_SIZE as u64..region.start).contains(&address)
+        });
         if near_stack {
             return (
                 "stack-overflow",
@@ -290,7 +296,9 @@ impl State<'_> {
             .unmapped
             .iter()
             .any(|(start, length)| (*start..start + length).contains(&address));
-        let mapped = self.region(address, 1).is_some_and(|r| r.kind == Kind::Registers);
+        let mapped = self
+            .region(address, 1)
+            .is_some_and(|r| r.kind == Kind::Registers);
         if was_mapped && !mapped {
             return (
                 "registers-not-mapped",
@@ -299,6 +307,16 @@ impl State<'_> {
         }
         if let Some(Kind::Freed(_)) = self.region(address, 1).map(|region| &region.kind) {
             return ("freed-memory-touched", format!("it {verb} {place}"));
+        }
+        if let Some(region) = self.region_before(address) {
+            return (
+                "memory-overrun",
+                format!(
+                    "it {verb} {} bytes behind the end of {}",
+                    address - region.start - region.length,
+                    self.describe(region.start)
+                ),
+            );
         }
         ("page-fault", format!("it {verb} {place}"))
     }
@@ -321,13 +339,9 @@ impl State<'_> {
             let offset = u32::try_from(offset).unwrap_or(u32::MAX);
             self.observation.covered.insert(offset);
         }
-        let left = self.image.as_ref().map_or(0, |image| image.size - offset);
-        let length = LONGEST_INSTRUCTION.min(usize::try_from(left).unwrap_or(0));
-        // SAFETY: the processor is about to execute these bytes, so they are mapped;
-        // the length stays within the image, whose pages are all one allocation, and
-        // what follows an executable section within 15 bytes is only read where the
-        // section does not end before.
-        let code = unsafe { core::slice::from_raw_parts(registers.rip as *const u8, self.readable(registers.rip, length)) };
+        let length = self.readable(registers.rip, LONGEST_INSTRUCTION);
+        // SAFETY: these bytes lie in one section, which is accessible now.
+        let code = unsafe { core::slice::from_raw_parts(registers.rip as *const u8, length) };
         let Some(access) = access(code, registers) else {
             return;
         };
@@ -361,22 +375,28 @@ impl State<'_> {
         }
     }
 
-    /// How many of `length` bytes at `address` lie in its section.
+    /// How many of `length` bytes at `address` lie in its section and can be read.
     fn readable(&self, address: u64, length: usize) -> usize {
         (1..=length)
             .rev()
-            .find(|length| self.region(address, *length as u64).is_some())
+            .find(|length| {
+                self.check_memory(address, *length as u64, false, "")
+                    .is_ok()
+            })
             .unwrap_or(0)
     }
 
     fn port_assigned(&self, port: u16, width: u8) -> bool {
         let port = u64::from(port);
-        self.devices.iter().filter(|device| device.has_resources).any(|device| {
-            device.description.resources.iter().any(|resource| {
-                matches!(*resource, Resource::Port { start, length }
+        self.devices
+            .iter()
+            .filter(|device| device.has_resources)
+            .any(|device| {
+                device.description.resources.iter().any(|resource| {
+                    matches!(*resource, Resource::Port { start, length }
                     if port >= start && port + u64::from(width) <= start + u64::from(length))
+                })
             })
-        })
     }
 
     fn access_line(&self, kind: &str, access: &Access) -> Line {

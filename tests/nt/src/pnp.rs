@@ -1,5 +1,5 @@
 //! Plug and Play and power: which callbacks a KMDF function driver gets, and in
-//! which order ("PnP and Power Management Scenarios").
+//! which order (Microsoft's page "`PnP` and Power Management Scenarios").
 
 use alloc::{format, string::String};
 
@@ -33,6 +33,10 @@ pub enum Phase {
 
 /// A device and what the framework keeps of it.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a state that Windows keeps on its own"
+)]
 pub struct Device {
     pub description: DeviceDescription,
     pub phase: Phase,
@@ -48,7 +52,7 @@ pub struct Device {
     pub restart_refused: bool,
     /// Between prepare and release hardware.
     pub has_resources: bool,
-    pub device_object: u64,
+    pub wdm_object: u64,
     asleep: bool,
     io_begun: bool,
     lists: [u64; 2],
@@ -56,7 +60,7 @@ pub struct Device {
 
 const POWER_D3: u64 = 4;
 const POWER_D3_FINAL: u64 = 5;
-/// A failed start is tried again this often ("WDF_DEVICE_FAILED_ACTION").
+/// A failed start is tried again this often (`WDF_DEVICE_FAILED_ACTION`).
 const RESTARTS: u32 = 5;
 const DRIVER_OBJECT_SIZE: u64 = 0x150;
 const DRIVER_EXTENSION_SIZE: u64 = 0x50;
@@ -75,7 +79,7 @@ impl Device {
             failed: false,
             restart_refused: false,
             has_resources: false,
-            device_object: 0,
+            wdm_object: 0,
             asleep: false,
             io_begun: false,
             lists: [0; 2],
@@ -151,7 +155,10 @@ pub fn enter_driver(kernel: &Kernel<'_>) -> Result<u32, Stop> {
             return Err(violation("no-memory", "no memory for the driver object"));
         };
         let what = "the driver object";
-        let image = state.image.as_ref().map(|image| (image.base, image.size, image.entry));
+        let image = state
+            .image
+            .as_ref()
+            .map(|image| (image.base, image.size, image.entry));
         let (base, size, entry) = image.unwrap_or_default();
         // Type IO_TYPE_DRIVER and Size, DriverStart, DriverSize, DriverExtension.
         state.write(object, 4_u16, what)?;
@@ -194,9 +201,7 @@ fn leave_driver(kernel: &Kernel<'_>) -> Result<(), Stop> {
             }
             let count = usize::try_from(image.size).unwrap_or(0) / crate::PAGE_SIZE;
             if let Some(start) = core::ptr::NonNull::new(image.base as *mut u8) {
-                state
-                    .machine
-                    .protect(start, count, crate::Protection::None);
+                state.machine.protect(start, count, crate::Protection::None);
             }
         }
         for device in &mut state.devices {
@@ -271,7 +276,11 @@ pub fn start(kernel: &Kernel<'_>, index: usize) -> Result<(), Stop> {
     kernel.with(|state| {
         let device = &mut state.devices[index];
         let started = is_success(status) && device.handle != 0;
-        device.phase = if started { Phase::Started } else { Phase::Failed };
+        device.phase = if started {
+            Phase::Started
+        } else {
+            Phase::Failed
+        };
         let line = Line::new("started")
             .text("id", &device.description.id)
             .status("status", status)
@@ -349,7 +358,10 @@ fn power_up(kernel: &Kernel<'_>, index: usize, from: u64) -> Result<u32, Stop> {
     let (handle, callbacks) = callbacks(kernel, index);
     let steps = [
         ("EvtDeviceD0Entry", callbacks.d0_entry),
-        ("EvtDeviceD0EntryPostInterruptsEnabled", callbacks.d0_entry_post),
+        (
+            "EvtDeviceD0EntryPostInterruptsEnabled",
+            callbacks.d0_entry_post,
+        ),
     ];
     for (name, target) in steps {
         let status = call(kernel, index, name, target, &[handle, from])?;
@@ -360,19 +372,43 @@ fn power_up(kernel: &Kernel<'_>, index: usize, from: u64) -> Result<u32, Stop> {
     let begun = kernel.with(|state| core::mem::replace(&mut state.devices[index].io_begun, true));
     if begun {
         let target = callbacks.io_restart;
-        call(kernel, index, "EvtDeviceSelfManagedIoRestart", target, &[handle])
+        call(
+            kernel,
+            index,
+            "EvtDeviceSelfManagedIoRestart",
+            target,
+            &[handle],
+        )
     } else {
         let target = callbacks.io_init;
-        call(kernel, index, "EvtDeviceSelfManagedIoInit", target, &[handle])
+        call(
+            kernel,
+            index,
+            "EvtDeviceSelfManagedIoInit",
+            target,
+            &[handle],
+        )
     }
 }
 
 fn power_down(kernel: &Kernel<'_>, index: usize, to: u64) -> Result<(), Stop> {
     let (handle, callbacks) = callbacks(kernel, index);
-    call(kernel, index, "EvtDeviceSelfManagedIoSuspend", callbacks.io_suspend, &[handle])?;
+    call(
+        kernel,
+        index,
+        "EvtDeviceSelfManagedIoSuspend",
+        callbacks.io_suspend,
+        &[handle],
+    )?;
     let name = "EvtDeviceD0ExitPreInterruptsDisabled";
     call(kernel, index, name, callbacks.d0_exit_pre, &[handle, to])?;
-    call(kernel, index, "EvtDeviceD0Exit", callbacks.d0_exit, &[handle, to])?;
+    call(
+        kernel,
+        index,
+        "EvtDeviceD0Exit",
+        callbacks.d0_exit,
+        &[handle, to],
+    )?;
     Ok(())
 }
 
@@ -501,8 +537,20 @@ pub fn remove(kernel: &Kernel<'_>, index: usize, how: &str) -> Result<(), Stop> 
         release_hardware(kernel, index)?;
     }
     if kernel.with(|state| state.devices[index].io_begun) {
-        call(kernel, index, "EvtDeviceSelfManagedIoFlush", callbacks.io_flush, &[handle])?;
-        call(kernel, index, "EvtDeviceSelfManagedIoCleanup", callbacks.io_cleanup, &[handle])?;
+        call(
+            kernel,
+            index,
+            "EvtDeviceSelfManagedIoFlush",
+            callbacks.io_flush,
+            &[handle],
+        )?;
+        call(
+            kernel,
+            index,
+            "EvtDeviceSelfManagedIoCleanup",
+            callbacks.io_cleanup,
+            &[handle],
+        )?;
     }
     delete(kernel, index)?;
     kernel.with(|state| {
@@ -618,9 +666,8 @@ pub fn open(kernel: &Kernel<'_>, index: usize) -> Result<(), Stop> {
 impl State<'_> {
     /// Removes a mapping of registers.
     pub fn unmap(&mut self, mapping: Mapping) {
-        self.regions.retain(|region| {
-            region.kind != Kind::Registers || region.start != mapping.address
-        });
+        self.regions
+            .retain(|region| region.kind != Kind::Registers || region.start != mapping.address);
         let length = usize::try_from(mapping.length).unwrap_or(0);
         if let Some(address) = core::ptr::NonNull::new(mapping.address as *mut u8) {
             self.machine.unmap_registers(address, length);
@@ -646,10 +693,15 @@ impl State<'_> {
         if let Some(mapping) = self.mappings.first() {
             return Err(violation(
                 "mapping-left-at-unload",
-                format!("{} bytes of registers are still mapped: {why}", mapping.length),
+                format!(
+                    "{} bytes of registers are still mapped: {why}",
+                    mapping.length
+                ),
             ));
         }
-        let memories = self.objects.find(|object| matches!(object.class, Class::Memory(..)));
+        let memories = self
+            .objects
+            .find(|object| matches!(object.class, Class::Memory(..)));
         let pool = self
             .regions
             .iter()

@@ -1,6 +1,6 @@
 //! The report: one JSON object on each line, with one key that names its kind.
 
-use alloc::{format, string::String};
+use alloc::string::String;
 use core::fmt::{self, Write as _};
 
 /// A line of the report in the making: `{"kind":{…}}`.
@@ -102,7 +102,8 @@ impl Line {
 /// Bytes as lower-case hexadecimal digits.
 pub fn hex_bytes(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        text.push_str(&format!("{byte:02x}"));
+        // Writing to a string can't fail.
+        let _ = write!(text, "{byte:02x}");
         text
     })
 }

@@ -94,12 +94,18 @@ impl Run<'_, '_> {
             }
             Err(End::Driver(Stop::Violation { rule, text })) => {
                 self.kernel.with(|state| {
-                    state.report(Line::new("violation").text("rule", rule).text("text", &text));
+                    state.report(
+                        Line::new("violation")
+                            .text("rule", rule)
+                            .text("text", &text),
+                    );
                 });
                 Outcome::Violation
             }
             // The driver itself crashed Windows.
             Err(End::Driver(Stop::BugCheck(code))) => {
+                self.kernel
+                    .with(|state| state.report(Line::new("crashed_by_driver").hex("code", code)));
                 let result = bugcheck::bug_check(self.kernel, code, Dump::Written);
                 self.conclude(result.map_err(End::Driver))
             }
@@ -242,6 +248,10 @@ impl Run<'_, '_> {
             Step::Suspend(decode_off) => pnp::suspend(kernel, decode_off)?,
             Step::Resume => pnp::resume(kernel)?,
             Step::Rescan => self.rescan()?,
+            Step::Wait(word) => kernel.with(|state| {
+                state.report(Line::new("waiting").text("for", &word));
+                state.machine.wait_for_host();
+            }),
             Step::Unload => {
                 if self.loaded {
                     self.loaded = false;

@@ -7,18 +7,14 @@ use alloc::{
 };
 use core::fmt;
 
-use crate::{
-    bugcheck::Dump,
-    function,
-    kernel::Injection,
-};
+use crate::{bugcheck::Dump, function, kernel::Injection};
 
 /// A step of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// `set build N`: the Windows build that is modelled.
     Build(u32),
-    /// `set NAME N`: a REG_DWORD of the service's Parameters key.
+    /// `set NAME N`: a `REG_DWORD` of the service's Parameters key.
     Parameter(String, u32),
     /// `match ID`: the driver is for devices with this hardware ID.
     Match(String),
@@ -58,6 +54,8 @@ pub enum Step {
     Resume,
     /// `rescan`: what is new is started, what has gone is removed by surprise.
     Rescan,
+    /// `wait WORD`: until the host has done what the word says.
+    Wait(String),
     /// `unload`.
     Unload,
     /// `bugcheck CODE [dump|no-dump|dump-fails=N]`: the last step.
@@ -81,7 +79,7 @@ impl fmt::Display for ScenarioError {
 
 const STEPS: &str = "set, match, fail, observe, cover, trace, other, load, start, stop, restart, \
                      disable, enable, surprise-remove, remove, eject, open, suspend, resume, \
-                     rescan, unload or bugcheck";
+                     rescan, wait, unload or bugcheck";
 /// Windows builds that the model knows.
 const BUILDS: [u32; 4] = [14_393, 17_763, 20_348, 26_100];
 
@@ -131,7 +129,9 @@ fn parse_step(words: &[&str]) -> Result<Step, String> {
             if BUILDS.contains(&build) {
                 Ok(Step::Build(build))
             } else {
-                Err(format!("build {build} is not modelled: 14393, 17763, 20348 or 26100 are"))
+                Err(format!(
+                    "build {build} is not modelled: 14393, 17763, 20348 or 26100 are"
+                ))
             }
         }
         ("set", [value, data]) => Ok(Step::Parameter((*value).to_string(), number(data)?)),
@@ -161,6 +161,8 @@ fn parse_step(words: &[&str]) -> Result<Step, String> {
         ("suspend", _) => Err(needs("nothing, or \"decode-off\"")),
         ("resume", _) => alone(Step::Resume),
         ("rescan", _) => alone(Step::Rescan),
+        ("wait", [word]) => Ok(Step::Wait((*word).to_string())),
+        ("wait", _) => Err(needs("one word that says what the host has to do")),
         ("unload", _) => alone(Step::Unload),
         ("bugcheck", [code]) => Ok(Step::BugCheck(number(code)?, Dump::Written)),
         ("bugcheck", [code, dump]) => Ok(Step::BugCheck(number(code)?, parse_dump(dump)?)),
@@ -188,9 +190,11 @@ fn parse_failure(rest: &[&str]) -> Result<Step, String> {
         [target, occurrence] => (*target, number(occurrence)?, 0),
         [target, occurrence, way] => (*target, number(occurrence)?, number(way)?),
         _ => {
-            return Err("fail needs \"call\" or a function's name, which of its calls (from 1), \
+            return Err(
+                "fail needs \"call\" or a function's name, which of its calls (from 1), \
                         and may have which of its ways to fail (from 0)"
-                .into());
+                    .into(),
+            );
         }
     };
     let function = if target == "call" {

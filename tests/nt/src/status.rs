@@ -23,7 +23,7 @@ pub const STATUS_INVALID_BUFFER_SIZE: u32 = 0xC000_0206;
 /// No memory for it.
 pub const NO_MEMORY: Failure = Failure::Status(STATUS_INSUFFICIENT_RESOURCES);
 
-/// Whether NT_SUCCESS holds.
+/// Whether `NT_SUCCESS` holds.
 pub const fn is_success(status: u32) -> bool {
     status < 0x8000_0000
 }

@@ -10,20 +10,36 @@ use crate::{
     layout::{BindInfo, BindInfo2},
     memory::Kind,
     report::Line,
-    status::{
-        NO_MEMORY, STATUS_INVALID_PARAMETER, STATUS_REVISION_MISMATCH, STATUS_SUCCESS,
-    },
+    status::{NO_MEMORY, STATUS_INVALID_PARAMETER, STATUS_REVISION_MISMATCH, STATUS_SUCCESS},
 };
 
 pub const FUNCTIONS: &[Function] = &[
-    loader("WdfVersionBind", "KMDF stub: fxldr.h, WDF_BIND_INFO", version_bind).fails(&[
-        Failure::Status(STATUS_REVISION_MISMATCH),
-        NO_MEMORY,
-    ]),
-    loader("WdfVersionUnbind", "KMDF stub: fxldr.h, WDF_BIND_INFO", version_unbind),
-    loader("WdfVersionBindClass", "KMDF stub: fxldr.h, WDF_CLASS_BIND_INFO", bind_class),
-    loader("WdfVersionUnbindClass", "KMDF stub: fxldr.h, WDF_CLASS_BIND_INFO", bind_class),
-    loader("WdfLdrQueryInterface", "KMDF stub: fxldr.h, WDFLDR interface", bind_class),
+    loader(
+        "WdfVersionBind",
+        "KMDF stub: fxldr.h, WDF_BIND_INFO",
+        version_bind,
+    )
+    .fails(&[Failure::Status(STATUS_REVISION_MISMATCH), NO_MEMORY]),
+    loader(
+        "WdfVersionUnbind",
+        "KMDF stub: fxldr.h, WDF_BIND_INFO",
+        version_unbind,
+    ),
+    loader(
+        "WdfVersionBindClass",
+        "KMDF stub: fxldr.h, WDF_CLASS_BIND_INFO",
+        bind_class,
+    ),
+    loader(
+        "WdfVersionUnbindClass",
+        "KMDF stub: fxldr.h, WDF_CLASS_BIND_INFO",
+        bind_class,
+    ),
+    loader(
+        "WdfLdrQueryInterface",
+        "KMDF stub: fxldr.h, WDFLDR interface",
+        bind_class,
+    ),
 ];
 
 /// Size of `WDF_DRIVER_GLOBALS`.
@@ -97,25 +113,27 @@ fn version_bind(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
     }
     let available = framework_of(state.build);
     if info.minor > available {
-        state.report(
-            Line::new("refused").text(
-                "reason",
-                &format!(
-                    "the driver needs KMDF 1.{}, Windows build {} has 1.{available}",
-                    info.minor, state.build
-                ),
+        state.report(Line::new("refused").text(
+            "reason",
+            &format!(
+                "the driver needs KMDF 1.{}, Windows build {} has 1.{available}",
+                info.minor, state.build
             ),
-        );
+        ));
         return Ok(STATUS_REVISION_MISMATCH.into());
     }
-    let table = state.allocate(u64::from(count) * 8, Kind::Windows("the KMDF function table"));
+    let table = state.allocate(
+        u64::from(count) * 8,
+        Kind::Windows("the KMDF function table"),
+    );
     let globals = state.allocate(GLOBALS_SIZE, Kind::Windows("WDF_DRIVER_GLOBALS"));
     let (Some(table), Some(globals)) = (table, globals) else {
         return Ok(NO_MEMORY.result());
     };
     for index in 0..count {
-        let number =
-            number_of(|function| matches!(function.place, Place::Kmdf(at) if u32::from(at) == index));
+        let number = number_of(
+            |function| matches!(function.place, Place::Kmdf(at) if u32::from(at) == index),
+        );
         let stub = state.stub(number.unwrap_or(UNMODELLED + index));
         state.write(table + u64::from(index) * 8, stub, "the function table")?;
     }
@@ -125,7 +143,11 @@ fn version_bind(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
     if info.size as usize > size_of::<BindInfo>() {
         let more: BindInfo2 = state.read(at + size_of::<BindInfo>() as u64, "BindInfo")?;
         if more.client_version_higher != 0 {
-            state.write(more.client_version_higher, 0_u8, "ClientVersionHigherThanFramework")?;
+            state.write(
+                more.client_version_higher,
+                0_u8,
+                "ClientVersionHigherThanFramework",
+            )?;
         }
         if more.function_count != 0 {
             state.write(more.function_count, count, "FuncCountPtr")?;
