@@ -343,14 +343,17 @@ impl Handler for Hardware {
         physical_address: usize,
         size: usize,
     ) -> PhysicalMapping<Self, T> {
-        let Some(start) = paging::map(physical_address as u64, size) else {
+        // A table may be shorter than the structure that it is read as: a first
+        // revision of the FADT is.
+        let length = size.max(size_of::<T>());
+        let Some(start) = paging::map(physical_address as u64, length) else {
             panic!("ACPI needs {size} bytes at {physical_address:#x}, which can't be mapped");
         };
         PhysicalMapping {
             physical_start: physical_address,
             virtual_start: start.cast(),
             region_length: size,
-            mapped_length: size,
+            mapped_length: length,
             handler: self.clone(),
         }
     }

@@ -104,6 +104,10 @@ impl Machine for Guest {
             .is_ok()
     }
 
+    fn wait_for_host(&mut self) {
+        serial::wait_for_byte();
+    }
+
     fn set_irql(&mut self, irql: u8) {
         Cr8::write_raw(irql.into());
     }

@@ -1,4 +1,5 @@
-//! The report: COM1, polled, and nothing else on that port.
+//! The report: COM1, polled, and nothing else on that port; what comes in is the
+//! host's word that it has done what the report asks for.
 
 use core::fmt::{self, Write};
 use x86_64::instructions::port::Port;
@@ -62,6 +63,19 @@ impl Write for Escaped {
 pub fn line(line: fmt::Arguments<'_>) {
     // `Com1` never fails, and there is nobody to tell.
     let _ = writeln!(Com1, "{line}");
+}
+
+/// Waits until the host sends a byte, and takes it.
+pub fn wait_for_byte() {
+    let mut data: Port<u8> = Port::new(COM1);
+    let mut status: Port<u8> = Port::new(COM1 + 5);
+    // Bit 0: the receiver has a byte.
+    // SAFETY: reading the line status has no effect on memory.
+    while unsafe { status.read() } & 1 == 0 {
+        core::hint::spin_loop();
+    }
+    // SAFETY: the port only gives the byte.
+    unsafe { data.read() };
 }
 
 /// Writes the report's last line where the run can't go on: what stopped it.
