@@ -8,12 +8,15 @@ use serde_json::{Value, json};
 use crate::{
     contract::PANICKED,
     guest::Report,
-    qemu::{Config, Qemu},
+    qemu::{Config, HostAction, Qemu},
     qmp::Event,
 };
 
 /// How long a guest may say nothing. Far more than a busy machine needs.
 const SILENCE: Duration = Duration::from_mins(3);
+
+/// How long QEMU may take to delete a device that the guest has let go.
+const REMOVAL: Duration = Duration::from_secs(30);
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,17 +57,18 @@ impl Outcome {
             .collect()
     }
 
-    /// What the test kernel found the driver to have done wrong, in words.
+    /// What the test kernel found wrong with the driver or with its own task, in
+    /// words.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
-        self.report
+        let word = |it: &Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
+        let broken = self
+            .report
             .all("violation")
-            .chain(self.report.all("error"))
-            .map(|it| {
-                let word = |key: &str| it[key].as_str().unwrap_or_default().to_owned();
-                format!("{}: {}", word("rule"), word("text"))
-            })
-            .collect()
+            .map(|it| format!("{}: {}", word(it, "rule"), word(it, "text")));
+        let refused = self.report.all("refused").map(|it| word(it, "reason"));
+        let stopped = self.report.all("stop").map(|it| word(it, "reason"));
+        broken.chain(refused).chain(stopped).collect()
     }
 }
 
@@ -134,9 +138,20 @@ fn watch(qemu: &mut Qemu, report: &mut Report, config: &Config) -> Result<Option
             qemu.act(action, config.devices.len() + done)?;
             done += 1;
         }
-        if report.first("end").is_some() {
-            // Its answer comes after every event that the guest caused before.
+        if report
+            .first("end")
+            .or_else(|| report.first("stop"))
+            .is_some()
+        {
+            // Its answer comes after every panic event that the guest caused.
             qemu.qmp.execute("query-status", &Value::Null)?;
+            if config
+                .host
+                .iter()
+                .any(|it| matches!(it, HostAction::Unplug(_)))
+            {
+                await_removal(qemu)?;
+            }
             return Ok(Some(End::Complete));
         }
         if qemu.qmp.events().iter().any(|event| event.name == "STOP") {
@@ -159,6 +174,23 @@ fn watch(qemu: &mut Qemu, report: &mut Report, config: &Config) -> Result<Option
             );
         }
     }
+}
+
+/// Waits until QEMU has taken away what was unplugged: it does so some time after
+/// the guest agreed.
+fn await_removal(qemu: &mut Qemu) -> Result<()> {
+    let start = Instant::now();
+    while !qemu
+        .qmp
+        .events()
+        .iter()
+        .any(|event| event.name == "DEVICE_DELETED")
+    {
+        if !qemu.qmp.poll(Duration::from_millis(10)) || start.elapsed() > REMOVAL {
+            bail!("the guest did not complete the removal: no DEVICE_DELETED");
+        }
+    }
+    Ok(())
 }
 
 /// Takes in what the serial port has. `true` if there was something.
