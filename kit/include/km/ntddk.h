@@ -34,6 +34,34 @@ MmMapIoSpaceEx(
     SIZE_T NumberOfBytes,
     ULONG Protect);
 
+/* "KBUGCHECK_TRIAGE_DUMP_DATA structure (wdm.h)": Windows 10, version 1809. */
+typedef struct _KADDRESS_RANGE {
+    PVOID Address;
+    SIZE_T Size;
+} KADDRESS_RANGE, *PKADDRESS_RANGE;
+
+typedef struct _KTRIAGE_DUMP_DATA_ARRAY {
+    LIST_ENTRY List;
+    ULONG NumBlocksUsed;
+    ULONG NumBlocksTotal;
+    ULONG DataSize;
+    ULONG MaxDataSize;
+    ULONG ComponentNameBufferLength;
+    PUCHAR ComponentName;
+    KADDRESS_RANGE Blocks[ANYSIZE_ARRAY];
+} KTRIAGE_DUMP_DATA_ARRAY, *PKTRIAGE_DUMP_DATA_ARRAY;
+
+typedef struct _KBUGCHECK_TRIAGE_DUMP_DATA {
+    PKTRIAGE_DUMP_DATA_ARRAY DataArray;
+    ULONG Flags;
+    ULONG MaxVirtMemSize;
+    ULONG BugCheckCode;
+    ULONG_PTR BugCheckParameter1;
+    ULONG_PTR BugCheckParameter2;
+    ULONG_PTR BugCheckParameter3;
+    ULONG_PTR BugCheckParameter4;
+} KBUGCHECK_TRIAGE_DUMP_DATA, *PKBUGCHECK_TRIAGE_DUMP_DATA;
+
 /*
  * "KeInitializeCallbackRecord macro (wdm.h)". mingw-w64's expands to a whole
  * statement around an unbracketed argument, so it neither nests nor takes an
