@@ -1,6 +1,8 @@
 //! Checks of a driver's image: what Windows demands, what makes it safe to
 //! load, and what this project promises.
 
+mod proof;
+
 use std::fmt;
 
 use object::{
@@ -13,6 +15,8 @@ use object::{
     },
     read::pe::{Import, PeFile64, ResourceDirectoryEntryData},
 };
+
+pub use proof::prove;
 
 const KERNEL_IMPORTS: &str = include_str!("../imports/ntoskrnl.def");
 const FRAMEWORK_IMPORTS: &str = include_str!("../imports/wdfldr.def");
