@@ -8,9 +8,11 @@ use core::ffi::c_void;
 use pvpanic_protocol::acpi;
 use wdk_sys::{
     _WDF_MEMORY_DESCRIPTOR_TYPE::WdfMemoryDescriptorTypeBuffer,
-    DEVICE_REGISTRY_PROPERTY::DevicePropertyEnumeratorName, NTSTATUS, ULONG, ULONG_PTR,
+    DEVICE_REGISTRY_PROPERTY::DevicePropertyEnumeratorName, NTSTATUS, ULONG_PTR,
     WDF_MEMORY_DESCRIPTOR, WDFDEVICE, call_unsafe_wdf_function_binding,
 };
+
+use crate::size;
 
 /// Bytes for the paths of all objects called `WRPT` below one device.
 const ENUM_OUTPUT_SIZE: usize = 256;
@@ -33,7 +35,7 @@ pub unsafe fn enumerated(device: WDFDEVICE) -> bool {
             WdfDeviceQueryProperty,
             device,
             DevicePropertyEnumeratorName,
-            size_of_val(&name) as ULONG,
+            size::<[u16; ACPI.len()]>(),
             (&raw mut name).cast(),
             &raw mut length
         )
@@ -86,11 +88,11 @@ pub unsafe fn has_wrpt(device: WDFDEVICE) -> bool {
 /// # Safety
 ///
 /// `device` must be alive.
-unsafe fn ask<'output>(
+unsafe fn ask<'output, const INPUT: usize, const OUTPUT: usize>(
     device: WDFDEVICE,
     request: u32,
-    input: &mut [u8],
-    output: &'output mut [u8],
+    input: &mut [u8; INPUT],
+    output: &'output mut [u8; OUTPUT],
 ) -> Option<&'output [u8]> {
     let mut written: ULONG_PTR = 0;
     // SAFETY: the handle is alive, says the caller.
@@ -118,12 +120,12 @@ unsafe fn ask<'output>(
 }
 
 /// `WDF_MEMORY_DESCRIPTOR_INIT_BUFFER`.
-fn buffer(bytes: &mut [u8]) -> WDF_MEMORY_DESCRIPTOR {
+fn buffer<const SIZE: usize>(bytes: &mut [u8; SIZE]) -> WDF_MEMORY_DESCRIPTOR {
     let mut descriptor = WDF_MEMORY_DESCRIPTOR {
         Type: WdfMemoryDescriptorTypeBuffer,
         ..WDF_MEMORY_DESCRIPTOR::default()
     };
     descriptor.u.BufferType.Buffer = bytes.as_mut_ptr().cast::<c_void>();
-    descriptor.u.BufferType.Length = bytes.len() as ULONG;
+    descriptor.u.BufferType.Length = size::<[u8; SIZE]>();
     descriptor
 }

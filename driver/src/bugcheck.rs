@@ -45,7 +45,7 @@ pub unsafe extern "C" fn on_dump_io(
         unsafe { reporter.register.write(Event::CrashLoaded) };
     }
     // SAFETY: for `KbCallbackDumpIo` the data is a `KBUGCHECK_DUMP_IO`
-    // (Microsoft, "KBUGCHECK_REASON_CALLBACK_ROUTINE").
+    // (Microsoft, "`KBUGCHECK_REASON_CALLBACK_ROUTINE`").
     let dump_io = unsafe { &*data.cast::<KBUGCHECK_DUMP_IO>() };
     if dump_io.Type == KbDumpIoComplete {
         reporter.progress.dump_complete();

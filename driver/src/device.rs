@@ -3,7 +3,10 @@
 //! There are no power callbacks: a device is armed from prepare to release, so
 //! that a bug check during a power transition is reported too.
 
-use core::{mem::MaybeUninit, ptr, ptr::NonNull};
+use core::{
+    mem::{MaybeUninit, offset_of},
+    ptr::{self, NonNull},
+};
 
 use pvpanic_protocol::{capability::Capability, report::ReportDumpEnd};
 use wdk_sys::{
@@ -30,6 +33,7 @@ use crate::{
 /// What the driver keeps of one device, in nonpaged memory that does not move.
 #[repr(C)]
 struct DeviceContext {
+    /// First, so that its address is the context's.
     state: State,
     /// Read by Windows and the callbacks while the device is armed.
     reporter: MaybeUninit<Reporter>,
@@ -116,14 +120,16 @@ pub unsafe fn add(
     }
     // SAFETY: the device was just created with this context.
     let context = unsafe { context::of::<DeviceContext>(device.cast()) };
-    // SAFETY: no callback of the device runs before `EvtDriverDeviceAdd` returns.
-    unsafe {
-        (&raw mut (*context.as_ptr()).state).write(State {
+    let fresh = DeviceContext {
+        state: State {
             report_dump_end,
             hardware: None,
             armed: None,
-        });
-    }
+        },
+        reporter: MaybeUninit::uninit(),
+    };
+    // SAFETY: no callback of the device runs before `EvtDriverDeviceAdd` returns.
+    unsafe { context.write(fresh) };
     let mut state = WDF_DEVICE_STATE {
         Size: size::<WDF_DEVICE_STATE>(),
         Disabled: WdfUseDefault,
@@ -141,7 +147,7 @@ pub unsafe fn add(
 /// Finds the register and arms the device. IRQL: `PASSIVE_LEVEL`.
 ///
 /// A failure is followed by `EvtDeviceReleaseHardware`, which undoes what was
-/// done (Microsoft, "EVT_WDF_DEVICE_PREPARE_HARDWARE").
+/// done (Microsoft, "`EVT_WDF_DEVICE_PREPARE_HARDWARE`").
 unsafe extern "C" fn evt_device_prepare_hardware(
     device: WDFDEVICE,
     _raw: WDFCMRESLIST,
@@ -289,9 +295,11 @@ unsafe fn advise(device: WDFDEVICE, offered: Capability) -> Result<Advised, Refu
 /// the framework runs one at a time.
 unsafe fn parts<'context>(device: WDFDEVICE) -> (&'context mut State, NonNull<Reporter>) {
     // SAFETY: `add` created the device with this context.
-    let context = unsafe { context::of::<DeviceContext>(device.cast()) }.as_ptr();
-    // SAFETY: the context is not null and not moved.
-    let reporter = unsafe { NonNull::new_unchecked((&raw mut (*context).reporter).cast()) };
-    // SAFETY: `add` initialised it and nobody else touches it now.
-    (unsafe { &mut (*context).state }, reporter)
+    let context = unsafe { context::of::<DeviceContext>(device.cast()) };
+    // SAFETY: the reporter is within the context.
+    let reporter = unsafe { context.byte_add(offset_of!(DeviceContext, reporter)) };
+    // SAFETY: the state is the first field, `add` initialised it, and nobody else
+    // touches it now.
+    let state = unsafe { context.cast::<State>().as_mut() };
+    (state, reporter.cast())
 }

@@ -50,7 +50,7 @@ unsafe impl Context for DriverContext {
 /// # Safety
 ///
 /// Called by the framework's `FxDriverEntry`, once, with the arguments that
-/// Windows gives to a driver (Microsoft, "DriverEntry for WDF Drivers").
+/// Windows gives to a driver (Microsoft, "`DriverEntry` for WDF Drivers").
 #[unsafe(export_name = "DriverEntry")]
 pub unsafe extern "system" fn driver_entry(
     driver: &mut DRIVER_OBJECT,
@@ -109,7 +109,7 @@ unsafe extern "C" fn evt_driver_device_add(driver: WDFDRIVER, init: PWDFDEVICE_I
 }
 
 /// The driver is about to be unloaded. IRQL: `PASSIVE_LEVEL` (Microsoft,
-/// "EVT_WDF_OBJECT_CONTEXT_CLEANUP": so for driver objects).
+/// "`EVT_WDF_OBJECT_CONTEXT_CLEANUP`": so for driver objects).
 unsafe extern "C" fn evt_driver_cleanup(_driver: WDFOBJECT) {
     trace::unregister();
 }

@@ -10,6 +10,9 @@ use crate::trace;
 
 /// `ReportDumpEnd`, as Windows spells strings.
 const REPORT_DUMP_END: [u16; 13] = utf16(b"ReportDumpEnd");
+/// Its length in bytes.
+const REPORT_DUMP_END_BYTES: u16 = 26;
+const _: () = assert!(size_of_val(&REPORT_DUMP_END) == REPORT_DUMP_END_BYTES as usize);
 
 /// Reads the service value `Parameters\ReportDumpEnd` (`REG_DWORD`). Missing, of
 /// another type or without a meaning, it counts as 0.
@@ -38,8 +41,8 @@ pub unsafe fn report_dump_end(driver: WDFDRIVER) -> ReportDumpEnd {
     }
     let mut spelling = REPORT_DUMP_END;
     let name = UNICODE_STRING {
-        Length: size_of_val(&spelling) as u16,
-        MaximumLength: size_of_val(&spelling) as u16,
+        Length: REPORT_DUMP_END_BYTES,
+        MaximumLength: REPORT_DUMP_END_BYTES,
         Buffer: spelling.as_mut_ptr(),
     };
     let mut value: ULONG = 0;

@@ -25,11 +25,14 @@ use wdk_sys::{
 
 use crate::warnings::Warnings;
 
-const ID: GUID = GUID {
-    Data1: (PROVIDER_ID >> 96) as u32,
-    Data2: (PROVIDER_ID >> 80) as u16,
-    Data3: (PROVIDER_ID >> 64) as u16,
-    Data4: (PROVIDER_ID as u64).to_be_bytes(),
+const ID: GUID = {
+    let [a, b, c, d, e, f, g, h, data4 @ ..] = PROVIDER_ID.to_be_bytes();
+    GUID {
+        Data1: u32::from_be_bytes([a, b, c, d]),
+        Data2: u16::from_be_bytes([e, f]),
+        Data3: u16::from_be_bytes([g, h]),
+        Data4: data4,
+    }
 };
 
 static METADATA: [u8; provider_size(PROVIDER_NAME)] = tracelogging::provider(PROVIDER_NAME);
@@ -66,7 +69,7 @@ macro_rules! write_event {
 /// # Safety
 ///
 /// [`unregister`] must be called before the image is unloaded: ETW would go on
-/// to look after a provider that is gone (Microsoft, "EtwRegister").
+/// to look after a provider that is gone (Microsoft, "`EtwRegister`").
 pub unsafe fn register() {
     let mut registration = 0;
     // SAFETY: no callback is given, so that ETW keeps nothing of the image but

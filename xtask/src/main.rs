@@ -80,8 +80,7 @@ fn dispatch() -> Result<ExitCode> {
 }
 
 fn end_of(parser: &mut Parser) -> Result<()> {
-    match parser.next()? {
-        None => Ok(()),
-        Some(argument) => Err(argument.unexpected().into()),
-    }
+    parser
+        .next()?
+        .map_or(Ok(()), |argument| Err(argument.unexpected().into()))
 }

@@ -92,14 +92,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 fn boot(driver: &Path, options: &Options) -> Result<Outcome> {
     let image =
         fs::read(driver).with_context(|| format!("can't read the driver {}", driver.display()))?;
-    let mut scenario = String::from("observe\n");
-    for id in HARDWARE_IDS {
-        scenario += &format!("match {id}\n");
-    }
-    scenario += &format!(
-        "load\nstart\nbugcheck 0xE2 {}\n",
-        if options.dump { "dump" } else { "no-dump" }
-    );
+    let matches = HARDWARE_IDS.map(|id| format!("match {id}\n")).concat();
+    let dump = if options.dump { "dump" } else { "no-dump" };
+    let scenario = format!("observe\n{matches}load\nstart\nbugcheck 0xE2 {dump}\n");
     e2e::run::run(&Config {
         program: "qemu-system-x86_64".into(),
         machine: options.machine.clone(),
@@ -184,7 +179,7 @@ fn document(outcome: &Outcome, ok: bool) -> Value {
     })
 }
 
-fn exit(ok: bool) -> ExitCode {
+const fn exit(ok: bool) -> ExitCode {
     if ok {
         ExitCode::SUCCESS
     } else {

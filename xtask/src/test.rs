@@ -19,8 +19,14 @@ type Suite = (&'static str, fn(&mut Tally) -> Result<()>);
 
 /// In the order in which a mistake is cheapest to find.
 const SUITES: &[Suite] = &[
-    ("format", format::run),
-    ("lint", lint::run),
+    ("format", |tally| {
+        format::run(tally);
+        Ok(())
+    }),
+    ("lint", |tally| {
+        lint::run(tally);
+        Ok(())
+    }),
     ("unit", unit::run),
     ("image", image::run),
     ("qemu", qemu::run),

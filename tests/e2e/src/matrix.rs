@@ -67,7 +67,7 @@ impl Row {
         }
     }
 
-    fn on(mut self, machine: &'static str) -> Self {
+    const fn on(mut self, machine: &'static str) -> Self {
         self.machine = machine;
         self
     }
@@ -140,21 +140,19 @@ fn capabilities() -> Vec<Row> {
                     0 | 4 => FEATURE_NOT_SUPPORTED,
                     _ => SUCCESS,
                 };
-                let mut row = Row::new(name, &[&device], &format!("start; {step}"), &events)
-                    .statuses(&[status]);
-                row.settings = format!("set ReportDumpEnd {report_dump_end}\n");
-                rows.push(row);
+                rows.push(Row {
+                    settings: format!("set ReportDumpEnd {report_dump_end}\n"),
+                    statuses: vec![status],
+                    ..Row::new(name, &[&device], &format!("start; {step}"), &events)
+                });
             }
         }
     }
-    let mut nonsense = Row::new(
-        "ReportDumpEnd 3 counts as 0",
-        &[ISA],
-        &format!("start; {DUMP}"),
-        &[CRASH_LOADED],
-    );
-    nonsense.settings = "set ReportDumpEnd 3\n".to_owned();
-    rows.push(nonsense);
+    let name = "ReportDumpEnd 3 counts as 0";
+    rows.push(Row {
+        settings: "set ReportDumpEnd 3\n".to_owned(),
+        ..Row::new(name, &[ISA], &format!("start; {DUMP}"), &[CRASH_LOADED])
+    });
     rows
 }
 

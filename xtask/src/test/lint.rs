@@ -2,12 +2,10 @@
 
 use std::process::Command;
 
-use anyhow::Result;
-
 use super::{Tally, unit::succeed};
 
 /// Runs the suite.
-pub fn run(tally: &mut Tally) -> Result<()> {
+pub fn run(tally: &mut Tally) {
     let mut command = Command::new("cargo");
     command
         .args([
@@ -28,5 +26,4 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         "clippy finds nothing in the driver and in the guest",
         kit::clippy_driver(),
     );
-    Ok(())
 }
