@@ -5,6 +5,7 @@
 
 mod broken_inf;
 mod delivery;
+mod documents;
 mod have_disk;
 mod inf_rules;
 mod refusals;

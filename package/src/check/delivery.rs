@@ -57,7 +57,7 @@ pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
             changed_catalogue,
         ),
         (
-            "a changed byte in any artefact is noticed by sha256sum",
+            "a changed byte in any artefact is noticed by its checksum",
             changed_artefacts,
         ),
         (
@@ -77,6 +77,7 @@ pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
     for (name, test) in tests {
         tally.take(name, test(place, work, &made));
     }
+    super::documents::run(place, work, &made.out, tally);
     super::have_disk::run(place, work, &made.folder, tally);
 }
 
