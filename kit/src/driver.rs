@@ -98,6 +98,11 @@ impl<'a> Build<'a> {
         &self.toolchain
     }
 
+    /// The crates' sources.
+    pub const fn vendor(&self) -> &Vendor {
+        &self.vendor
+    }
+
     /// Cargo for the Windows kernel. Every use passes the same flags, so that
     /// the library and the bindings are built once.
     pub fn cargo(&self, subcommand: &str) -> Command {

@@ -1,6 +1,9 @@
 //! Builds the test kernel's program for a bare machine.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::Result;
 
@@ -25,17 +28,29 @@ pub fn build_guest() -> Result<PathBuf> {
     let _lock = lock(&workspace)?;
     let toolchain = Toolchain::find(&workspace, &mut progress)?;
     let vendor = Vendor::prepare(&workspace, &toolchain, &mut progress)?;
-    let target = cargo::target_folder(&workspace);
-    let mut command = cargo::command(&workspace, &toolchain);
+    let command = cargo(&workspace, &toolchain, &vendor, "build");
+    cargo::run(command, &workspace.join("target/guest.log"), &mut progress)?;
+    Ok(cargo::target_folder(&workspace)
+        .join(BARE)
+        .join("guest/guest"))
+}
+
+/// Cargo for the test kernel's program.
+pub fn cargo(
+    workspace: &Path,
+    toolchain: &Toolchain,
+    vendor: &Vendor,
+    subcommand: &str,
+) -> Command {
+    let mut command = cargo::command(workspace, toolchain);
     let (variable, linker) = Toolchain::linker(BARE);
     command
         .env(variable, linker)
-        .args(["build", "--locked", "--package", "guest"])
+        .args([subcommand, "--locked", "--package", "guest"])
         .args(["--profile", "guest"])
         .args(toolchain.arguments(BARE))
         .args(vendor.arguments())
         .arg("--target-dir")
-        .arg(&target);
-    cargo::run(command, &workspace.join("target/guest.log"), &mut progress)?;
-    Ok(target.join(BARE).join("guest/guest"))
+        .arg(cargo::target_folder(workspace));
+    command
 }

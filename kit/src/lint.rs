@@ -2,14 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{
-    cargo,
-    driver::Build,
-    progress::Progress,
-    toolchain::{BARE, Toolchain},
-    vendor::Vendor,
-    workspace,
-};
+use crate::{cargo, driver::Build, guest, progress::Progress, workspace};
 
 /// Runs the compiler's own clippy over the driver and the test kernel's
 /// program, with every warning an error.
@@ -35,20 +28,10 @@ pub fn clippy_driver() -> Result<()> {
         .args(["--package", "pvpanic", "--package", "layout"]);
     cargo::run(command, &log, &mut progress)?;
 
-    let toolchain = build.toolchain();
-    let vendor = Vendor::prepare(&workspace, toolchain, &mut progress)?;
-    let mut command = cargo::command(&workspace, toolchain);
-    let (variable, linker) = Toolchain::linker(BARE);
+    let mut command = guest::cargo(&workspace, build.toolchain(), build.vendor(), "check");
     command
-        .env(variable, linker)
         .env("RUSTC_WORKSPACE_WRAPPER", &clippy)
-        .env("CLIPPY_ARGS", DENY_WARNINGS)
-        .args(["check", "--locked", "--package", "guest"])
-        .args(["--profile", "guest"])
-        .args(toolchain.arguments(BARE))
-        .args(vendor.arguments())
-        .arg("--target-dir")
-        .arg(cargo::target_folder(&workspace));
+        .env("CLIPPY_ARGS", DENY_WARNINGS);
     cargo::run(command, &log, &mut progress)
 }
 

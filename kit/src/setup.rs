@@ -83,7 +83,8 @@ pub fn setup() -> Result<()> {
     if cfg!(windows) {
         return Ok(());
     }
-    let missing = missing(|file| Path::new(file).exists());
+    let exists = |file: &str| Path::new(file).exists();
+    let missing = missing(exists);
     if missing.is_empty() {
         return Ok(());
     }
@@ -112,7 +113,19 @@ pub fn setup() -> Result<()> {
         prefix,
         &[&["install", "--yes", "--no-install-recommends"], &names[..]].concat(),
     )
-    .with_context(|| format!("the packages could not be installed. By hand:\n  {by_hand}"))
+    .with_context(|| format!("the packages could not be installed. By hand:\n  {by_hand}"))?;
+    for package in missing {
+        if !exists(package.file) {
+            bail!(
+                "{} is installed, and {} still is not there. Reinstall it:\n  apt-get install \
+                 --reinstall {}",
+                package.name,
+                package.file,
+                package.name
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Fetches apt's lists if a package is not in them. A user's sources are left
