@@ -9,11 +9,15 @@
 mod device;
 mod machine;
 mod signals;
+mod sins;
+mod suite;
 
 use std::sync::{Mutex, PoisonError};
 
 pub use device::{Acpi, Bus, Device, DeviceError, Place, Write};
 pub use nt_model::Outcome;
+pub use sins::SINS;
+pub use suite::{Paths, Results, suite};
 
 /// One life of a driver: what the model reported and what the devices saw.
 #[derive(Clone, Debug)]

@@ -1,50 +1,45 @@
-//! `host --driver FILE [--device DEVICE]… --scenario FILE`: runs a driver image
-//! in this process and prints the report and what was written to the devices.
+//! `host run`: takes a driver image through a scenario in this process and prints
+//! the report and what was written to the devices. `host suite`: runs the checks
+//! that need driver images.
 
-use std::{process::ExitCode, time::Instant};
+use std::{path::PathBuf, process::ExitCode};
 
-use host::{Device, Life, Outcome, live};
+use host::{Device, Life, Outcome, Paths, live, suite};
 
-const USAGE: &str = "usage: host --driver FILE [--device isa|pci[,capability=N…]]… \
-                     --scenario FILE [--lives N]";
+const USAGE: &str = "usage: host run --driver FILE [--device isa|pci[,capability=N…]]… --scenario FILE\n       \
+                     host suite --driver FILE --plain FILE… --sinner FILE [--seed N]";
 
-struct Options {
-    image: Vec<u8>,
-    scenario: String,
-    devices: Vec<Device>,
-    lives: u32,
-}
+/// The values of each option, in order.
+struct Options(Vec<(String, String)>);
 
-fn options() -> Result<Options, String> {
-    let mut words = std::env::args().skip(1);
-    let (mut driver, mut scenario, mut devices, mut lives) = (None, None, Vec::new(), 1);
-    while let Some(word) = words.next() {
-        let mut value = || {
-            words
-                .next()
-                .ok_or_else(|| format!("{word} needs a value\n{USAGE}"))
-        };
-        match word.as_str() {
-            "--driver" => driver = Some(value()?),
-            "--scenario" => scenario = Some(value()?),
-            "--device" => devices.push(value()?.parse().map_err(|e| format!("{e}"))?),
-            "--lives" => {
-                lives = value()?
-                    .parse()
-                    .map_err(|_| format!("--lives needs a number\n{USAGE}"))?;
+impl Options {
+    fn read(words: impl Iterator<Item = String>, known: &[&str]) -> Result<Self, String> {
+        let mut words = words;
+        let mut options = Vec::new();
+        while let Some(name) = words.next() {
+            if !known.contains(&name.as_str()) {
+                return Err(format!("{name} is not known\n{USAGE}"));
             }
-            _ => return Err(format!("{word} is not known\n{USAGE}")),
+            let value = words
+                .next()
+                .ok_or_else(|| format!("{name} needs a value\n{USAGE}"))?;
+            options.push((name, value));
         }
+        Ok(Self(options))
     }
-    let driver = driver.ok_or_else(|| USAGE.to_owned())?;
-    let scenario = scenario.ok_or_else(|| USAGE.to_owned())?;
-    Ok(Options {
-        image: std::fs::read(&driver).map_err(|error| format!("{driver}: {error}"))?,
-        scenario: std::fs::read_to_string(&scenario)
-            .map_err(|error| format!("{scenario}: {error}"))?,
-        devices,
-        lives,
-    })
+
+    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0
+            .iter()
+            .filter(move |option| option.0 == name)
+            .map(|option| option.1.as_str())
+    }
+
+    fn one(&self, name: &str) -> Result<&str, String> {
+        self.all(name)
+            .last()
+            .ok_or_else(|| format!("{name} is needed\n{USAGE}"))
+    }
 }
 
 fn print(life: &Life) {
@@ -59,27 +54,54 @@ fn print(life: &Life) {
     }
 }
 
+fn run(words: impl Iterator<Item = String>) -> Result<bool, String> {
+    let options = Options::read(words, &["--driver", "--device", "--scenario"])?;
+    let driver = options.one("--driver")?;
+    let scenario = options.one("--scenario")?;
+    let image = std::fs::read(driver).map_err(|error| format!("{driver}: {error}"))?;
+    let text = std::fs::read_to_string(scenario).map_err(|error| format!("{scenario}: {error}"))?;
+    let devices: Vec<Device> = options
+        .all("--device")
+        .map(|word| word.parse().map_err(|error| format!("{error}")))
+        .collect::<Result<_, _>>()?;
+    let life = live(&image, &devices, &text);
+    print(&life);
+    Ok(life.outcome == Outcome::Complete)
+}
+
+fn run_suite(words: impl Iterator<Item = String>) -> Result<bool, String> {
+    let options = Options::read(words, &["--driver", "--plain", "--sinner", "--seed"])?;
+    let paths = Paths {
+        driver: options.one("--driver")?.into(),
+        plain: options.all("--plain").map(PathBuf::from).collect(),
+        sinner: options.one("--sinner")?.into(),
+    };
+    let seed = options.one("--seed").map_or(Ok(1), str::parse);
+    let seed = seed.map_err(|_| format!("--seed needs a number\n{USAGE}"))?;
+    let results = suite(&paths, seed).map_err(|error| format!("an image: {error}"))?;
+    for failure in &results.failed {
+        println!("failed: {failure}");
+    }
+    for line in &results.summary {
+        println!("{line}");
+    }
+    println!("{} passed, {} failed", results.passed, results.failed.len());
+    Ok(results.failed.is_empty())
+}
+
 fn main() -> ExitCode {
-    let options = match options() {
-        Ok(options) => options,
+    let mut words = std::env::args().skip(1);
+    let done = match words.next().as_deref() {
+        Some("run") => run(words),
+        Some("suite") => run_suite(words),
+        _ => Err(USAGE.into()),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("{error}");
-            return ExitCode::from(2);
+            ExitCode::from(2)
         }
-    };
-    let begun = Instant::now();
-    let mut life = live(&options.image, &options.devices, &options.scenario);
-    for _ in 1..options.lives {
-        life = live(&options.image, &options.devices, &options.scenario);
-    }
-    print(&life);
-    if options.lives > 1 {
-        let rate = f64::from(options.lives) / begun.elapsed().as_secs_f64();
-        eprintln!("{rate:.0} lives a second");
-    }
-    if life.outcome == Outcome::Complete {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
     }
 }

@@ -121,7 +121,7 @@ fn handle(vector: i64, address: u64, write: bool, registers: &mut Registers) -> 
 fn emulate(registers: &mut Registers) -> bool {
     // The page behind may be inaccessible. An instruction that crosses into it is
     // decoded from both, because then the processor has fetched both.
-    let in_page = PAGE_SIZE - (registers.rip % PAGE_SIZE as u64) as usize;
+    let in_page = PAGE_SIZE - usize::try_from(registers.rip).unwrap_or(0) % PAGE_SIZE;
     emulate_with(registers, LONGEST_INSTRUCTION.min(in_page))
         || in_page < LONGEST_INSTRUCTION && emulate_with(registers, LONGEST_INSTRUCTION)
 }

@@ -38,6 +38,13 @@ IN_PAGEDATA static volatile ULONG PagedNumber = 1;
                      : : "c"((ULONG_PTR)(Irql))                                                 \
                      : "rax", "rdx", "r8", "r9", "r10", "r11", "memory")
 
+/* Exported by WDFLDR.SYS for the entry stub. */
+DECLSPEC_IMPORT NTSTATUS NTAPI WdfVersionBind(PDRIVER_OBJECT DriverObject,
+                                              PUNICODE_STRING RegistryPath, PVOID BindInfo,
+                                              PWDF_DRIVER_GLOBALS *Globals);
+DECLSPEC_IMPORT NTSTATUS NTAPI WdfVersionUnbind(PUNICODE_STRING RegistryPath, PVOID BindInfo,
+                                                PWDF_DRIVER_GLOBALS Globals);
+
 static VOID NTAPI OnCrash(PVOID Buffer, ULONG Length);
 
 IN_PAGE static VOID NTAPI PagedCrash(PVOID Buffer, ULONG Length)
@@ -53,6 +60,7 @@ IN_PAGE static ULONG PagedFunction(VOID)
 
 IN_INIT static ULONG InitFunction(VOID)
 {
+    __asm__ volatile("" : : : "memory");
     return Sin + 1;
 }
 
@@ -391,6 +399,11 @@ static VOID NTAPI OnFileCreate(WDFDEVICE Device, WDFREQUEST Request, WDFFILEOBJE
         WdfRequestComplete(Request, STATUS_SUCCESS);
 }
 
+static VOID NTAPI UnloadOfItsOwn(PDRIVER_OBJECT DriverObject)
+{
+    UNREFERENCED_PARAMETER(DriverObject);
+}
+
 static NTSTATUS NTAPI OnDeviceAdd(WDFDRIVER Driver, PWDFDEVICE_INIT DeviceInit)
 {
     WDF_PNPPOWER_EVENT_CALLBACKS Callbacks;
@@ -418,6 +431,10 @@ static NTSTATUS NTAPI OnDeviceAdd(WDFDRIVER Driver, PWDFDEVICE_INIT DeviceInit)
     }
     WDF_OBJECT_ATTRIBUTES_INIT_CONTEXT_TYPE(&Attributes, SINNER);
     Status = WdfDeviceCreate(&DeviceInit, &Attributes, &Device);
+    if (Sin == 124)
+        WdfDriverWdmGetDriverObject(TheDriver)->DriverUnload = UnloadOfItsOwn;
+    if (Sin == 125)
+        WdfDriverWdmGetDriverObject(TheDriver)->DriverUnload = NULL;
     if (NT_SUCCESS(Status) && Sin == 123)
         WdfDeviceInitSetDeviceType(Init, FILE_DEVICE_UNKNOWN);
     return Status;
@@ -452,6 +469,16 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
         EtwRegister(&ProviderId, NULL, NULL, &Provider);
         EtwUnregister(Provider);
         EtwUnregister(Provider);
+        break;
+    case 133: {
+        ULONG64 BindInfo[6] = {sizeof(BindInfo), (ULONG64)L"KmdfLibrary", 1 | 15ULL << 32, 443ULL << 32,
+                               (ULONG64)&Pool, 0};
+        PWDF_DRIVER_GLOBALS Globals;
+        WdfVersionBind(DriverObject, RegistryPath, BindInfo, &Globals);
+        break;
+    }
+    case 134:
+        WdfVersionUnbind(RegistryPath, NULL, NULL);
         break;
     }
     return InitFunction() == Sin + 1 ? STATUS_SUCCESS : STATUS_UNSUCCESSFUL;

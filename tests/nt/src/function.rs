@@ -175,3 +175,90 @@ pub fn numbered(number: u64) -> Option<&'static Function> {
 
 /// Stub numbers from here on are entries of the KMDF table that are not modelled.
 pub const UNMODELLED: u32 = 0x1_0000;
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, string::String, vec::Vec};
+
+    use super::*;
+
+    const README: &str = include_str!("../README.md");
+
+    fn ways(function: &Function) -> String {
+        let ways: Vec<String> = function
+            .failures
+            .iter()
+            .map(|failure| match failure {
+                Failure::Status(status) => format!("0x{status:08X}"),
+                Failure::Null => "NULL".into(),
+                Failure::False => "FALSE".into(),
+            })
+            .collect();
+        if ways.is_empty() {
+            "none".into()
+        } else {
+            ways.join(", ")
+        }
+    }
+
+    fn row(function: &Function) -> String {
+        let place = match function.place {
+            Place::Ntoskrnl => "ntoskrnl.exe".into(),
+            Place::Wdfldr => "WDFLDR.SYS".into(),
+            Place::Kmdf(index) => format!("KMDF {index}"),
+            Place::Internal => "framework".into(),
+        };
+        let irql = match (function.irql, function.in_bug_check) {
+            (_, true) => "any, bug check too".into(),
+            (HIGH_LEVEL, false) => "any".into(),
+            (irql, false) => format!("{irql}"),
+        };
+        let since = match function.first_build {
+            0 => String::new(),
+            build => format!(", from build {build}"),
+        };
+        format!(
+            "| {} | {place}{since} | {} | {irql} | {} |",
+            function.name,
+            function.page,
+            ways(function)
+        )
+    }
+
+    #[test]
+    fn the_readme_lists_every_function_as_it_is() {
+        let rows: Vec<String> = all().map(row).collect();
+        let complete = rows.iter().all(|row| README.contains(row));
+        assert!(complete, "README.md lacks\n{}", rows.join("\n"));
+        let listed = README
+            .lines()
+            .skip_while(|line| !line.starts_with("## Functions"))
+            .filter(|line| line.starts_with("| "));
+        // And the line with the names of the columns.
+        assert_eq!(
+            listed.count(),
+            rows.len() + 1,
+            "README.md lists what is not modelled"
+        );
+    }
+
+    #[test]
+    fn the_readme_lists_every_rule() {
+        let rows: Vec<String> = crate::RULES
+            .iter()
+            .map(|rule| format!("| {} | {} | {} |", rule.name, rule.demand, rule.page))
+            .collect();
+        let complete = rows.iter().all(|row| README.contains(row));
+        assert!(complete, "README.md lacks\n{}", rows.join("\n"));
+    }
+
+    #[test]
+    fn kmdf_functions_stand_at_the_index_that_the_table_gives_them() {
+        for function in all() {
+            if let Place::Kmdf(index) = function.place {
+                let name = crate::kmdf_driver::name_of(u64::from(UNMODELLED) + u64::from(index));
+                assert_eq!(name, function.name);
+            }
+        }
+    }
+}

@@ -479,3 +479,124 @@ fn text_at(bytes: &[u8], offset: usize) -> Result<String, LoadError> {
     end.map(|end| String::from_utf8_lossy(&rest[..end]).into_owned())
         .ok_or_else(|| LoadError::Malformed(format!("the name at 0x{offset:x} does not end")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PE: usize = 0x40;
+    const OPTIONAL: usize = PE + 24;
+    const TABLE: usize = OPTIONAL + 240;
+    const FILE_HEADERS: usize = 0x400;
+
+    fn put(file: &mut [u8], at: usize, bytes: &[u8]) {
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn put32(file: &mut [u8], at: usize, value: u32) {
+        put(file, at, &value.to_le_bytes());
+    }
+
+    /// Three sections of a page: code with the entry point, data with an import
+    /// table, a relocation block for one address in it.
+    fn driver() -> Vec<u8> {
+        let mut file = vec![0; FILE_HEADERS + 3 * 0x200];
+        put(&mut file, 0, b"MZ");
+        put32(&mut file, 0x3C, u32::try_from(PE).unwrap_or(0));
+        put(&mut file, PE, b"PE\0\0");
+        put(&mut file, PE + 4, &[0x64, 0x86, 3, 0]);
+        put(&mut file, PE + 20, &[240, 0, 0x22, 0]);
+        put(&mut file, OPTIONAL, &[0x0B, 0x02]);
+        put32(&mut file, OPTIONAL + 16, 0x1000);
+        put(&mut file, OPTIONAL + 24, &0x1_4000_0000_u64.to_le_bytes());
+        put32(&mut file, OPTIONAL + 32, 0x1000);
+        put32(&mut file, OPTIONAL + 36, 0x200);
+        put32(&mut file, OPTIONAL + 56, 0x4000);
+        put32(&mut file, OPTIONAL + 60, 0x400);
+        put(&mut file, OPTIONAL + 68, &[1, 0]);
+        put32(&mut file, OPTIONAL + 108, 16);
+        put32(&mut file, OPTIONAL + 112 + 8, 0x2000);
+        put32(&mut file, OPTIONAL + 112 + 12, 40);
+        put32(&mut file, OPTIONAL + 112 + 40, 0x3000);
+        put32(&mut file, OPTIONAL + 112 + 44, 12);
+        let sections: [(&[u8], u32, u32); 3] = [
+            (b".text", 1, 0x6000_0020),
+            (b".data", 2, 0xC000_0040),
+            (b".reloc", 3, 0x4200_0040),
+        ];
+        for (name, number, flags) in sections {
+            let at = TABLE + (number as usize - 1) * 40;
+            put(&mut file, at, name);
+            put32(&mut file, at + 8, 0x200);
+            put32(&mut file, at + 12, number * 0x1000);
+            put32(&mut file, at + 16, 0x200);
+            put32(&mut file, at + 20, 0x400 + (number - 1) * 0x200);
+            put32(&mut file, at + 36, flags);
+        }
+        let data = FILE_HEADERS + 0x200;
+        put32(&mut file, data, 0x2040);
+        put32(&mut file, data + 12, 0x2080);
+        put32(&mut file, data + 16, 0x2060);
+        put32(&mut file, data + 0x40, 0x2090);
+        put32(&mut file, data + 0x60, 0x2090);
+        put(&mut file, data + 0x80, b"ntoskrnl.exe\0");
+        put(&mut file, data + 0x92, b"DbgPrint\0");
+        let reloc = FILE_HEADERS + 0x400;
+        put32(&mut file, reloc, 0x2000);
+        put32(&mut file, reloc + 4, 12);
+        put(&mut file, reloc + 8, &[0x00, 0xA1, 0, 0]);
+        file
+    }
+
+    fn refusal(change: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut file = driver();
+        change(&mut file);
+        lay_out(&file).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_driver_is_laid_out_with_its_sections_imports_and_relocations() {
+        let layout = lay_out(&driver());
+        let layout = layout.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(layout.entry, 0x1000);
+        assert_eq!(layout.relocations, [0x2100]);
+        let import = Import {
+            library: "ntoskrnl.exe".into(),
+            name: "DbgPrint".into(),
+            slot: 0x2060,
+        };
+        assert_eq!(layout.imports, [import]);
+        let protections: Vec<_> = layout.sections.iter().map(|s| s.protection).collect();
+        assert_eq!(
+            protections,
+            [
+                Protection::ReadExecute,
+                Protection::ReadWrite,
+                Protection::Read
+            ]
+        );
+        assert!(layout.sections[2].discardable);
+    }
+
+    #[test]
+    fn every_kind_of_bad_image_has_its_own_refusal() {
+        assert!(refusal(|file| file[0] = b'X').contains("not a PE image"));
+        assert!(refusal(|file| file.truncate(0x30)).contains("truncated"));
+        assert!(refusal(|file| file.truncate(0x500)).contains("section .text ends behind"));
+        assert!(refusal(|file| file[PE + 4] = 0x4C).contains("machine 0x864c"));
+        assert!(refusal(|file| put(file, PE + 4, &[0x4C, 0x01])).contains("32-bit"));
+        assert!(refusal(|file| file[OPTIONAL + 68] = 2).contains("subsystem is 2"));
+        assert!(refusal(|file| file[PE + 22] = 0x23).contains("relocations are stripped"));
+        assert!(refusal(|file| put32(file, OPTIONAL + 64, 1)).contains("checksum 0x1,"));
+        assert!(refusal(|file| file[TABLE + 39] = 0xE0).contains("writable and executable"));
+        assert!(refusal(|file| file[TABLE + 40 + 13] = 0x10).contains("overlaps another"));
+        assert!(refusal(|file| put32(file, OPTIONAL + 16, 0x2000)).contains("entry point 0x2000"));
+        assert!(
+            refusal(|file| put32(file, FILE_HEADERS + 0x400, 0x3F00)).contains("outside the image")
+        );
+        assert!(refusal(|file| file[FILE_HEADERS + 0x409] = 0x31).contains("type 3"));
+        assert!(
+            refusal(|file| put32(file, FILE_HEADERS + 0x20C, 0x9000)).contains("leaves the image")
+        );
+    }
+}

@@ -60,6 +60,7 @@ pub enum Stop {
 
 /// A broken rule.
 pub fn violation(rule: &'static str, text: impl Into<String>) -> Stop {
+    debug_assert!(crate::rules::is_known(rule), "every rule is in the list");
     Stop::Violation {
         rule,
         text: text.into(),
@@ -615,7 +616,7 @@ impl State<'_> {
         if exit == Exit::Stopped {
             self.running.clear();
             return Err(self.stop.take().unwrap_or_else(|| {
-                violation("stopped", "the driver was stopped without a reason")
+                violation("exception", "the driver was stopped without a reason")
             }));
         }
         if let Some(what) = returned.broken_convention(stack_top, 0x1f80) {

@@ -23,6 +23,7 @@ mod object;
 mod observe;
 mod pnp;
 mod report;
+mod rules;
 mod run;
 mod scenario;
 mod status;
@@ -30,6 +31,7 @@ mod wdfldr;
 
 pub use image::{LoadError, lay_out};
 pub use observe::{Access, Target, access, complete};
+pub use rules::{RULES, Rule};
 
 pub use machine::{
     AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection, Registers, Resource,

@@ -690,15 +690,6 @@ impl State<'_> {
                 format!("the ETW provider {provider} is still registered: {why}"),
             ));
         }
-        if let Some(mapping) = self.mappings.first() {
-            return Err(violation(
-                "mapping-left-at-unload",
-                format!(
-                    "{} bytes of registers are still mapped: {why}",
-                    mapping.length
-                ),
-            ));
-        }
         let memories = self
             .objects
             .find(|object| matches!(object.class, Class::Memory(..)));

@@ -240,9 +240,9 @@ mod tests {
              rescan\nunload\nbugcheck 0xE2 dump-fails=2\n",
         )
         .unwrap_or_default();
-        assert_eq!(steps.len(), 26);
+        assert_eq!(steps.len(), 27);
         assert_eq!(steps[0], (2, Step::Build(17_763)));
-        assert_eq!(steps[25], (29, Step::BugCheck(0xE2, Dump::FailsAt(2))));
+        assert_eq!(steps[26], (29, Step::BugCheck(0xE2, Dump::FailsAt(2))));
     }
 
     #[test]

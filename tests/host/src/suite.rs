@@ -1,0 +1,379 @@
+//! The checks that need driver images: the shipped one, and two of the project's
+//! own in C.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use nt_model::{AcpiValue, Outcome, RULES};
+
+use crate::{
+    Life,
+    device::{Acpi, Device},
+    live,
+    sins::{SCENARIO, SINS},
+};
+
+/// Where the images are.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// The shipped driver.
+    pub driver: PathBuf,
+    /// `tests/nt/drivers/plain.c`, once for each KMDF version it was built for.
+    pub plain: Vec<PathBuf>,
+    /// `tests/nt/drivers/sinner.c`.
+    pub sinner: PathBuf,
+}
+
+/// What came of the checks.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    /// How many passed.
+    pub passed: u32,
+    /// What failed, a sentence each.
+    pub failed: Vec<String>,
+    /// The summary, a line each.
+    pub summary: Vec<String>,
+}
+
+impl Results {
+    fn check(&mut self, passed: bool, failure: impl FnOnce() -> String) {
+        if passed {
+            self.passed += 1;
+        } else {
+            self.failed.push(failure());
+        }
+    }
+}
+
+/// Random numbers (xorshift64*) that a seed brings back.
+struct Random(u64);
+
+impl Random {
+    const fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    const fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
+
+/// Runs all checks.
+///
+/// # Errors
+///
+/// Where an image can't be read.
+pub fn suite(paths: &Paths, seed: u64) -> io::Result<Results> {
+    let mut results = Results::default();
+    let driver = fs::read(&paths.driver)?;
+    for path in &paths.plain {
+        plain(&mut results, path, &fs::read(path)?);
+    }
+    sinner(&mut results, &fs::read(&paths.sinner)?);
+    contract(&mut results, &driver);
+    faults(&mut results, &driver);
+    let seed = seed.max(1);
+    results.summary.push(format!("seed {seed}"));
+    broken_images(&mut results, &driver, seed);
+    machines(&mut results, &driver, seed);
+    lives_per_second(&mut results, &driver);
+    Ok(results)
+}
+
+fn both() -> [Device; 2] {
+    [Device::isa(0x505, 3), Device::pci(4, 0xFEBF_1000, 3)]
+}
+
+fn violation(life: &Life) -> &str {
+    life.line("violation")
+        .or_else(|| life.line("refused"))
+        .unwrap_or("nothing was reported")
+}
+
+/// A KMDF driver that the model has never heard of runs, whatever its version.
+fn plain(results: &mut Results, path: &Path, image: &[u8]) {
+    let life = live(image, &both(), SCENARIO);
+    // Five writes of the dump and its completion, told by both devices.
+    results.check(
+        life.outcome == Outcome::Complete && life.values() == [6, 6],
+        || format!("{}: {}", path.display(), violation(&life)),
+    );
+}
+
+/// Each sin stops with its rule and no other; without one the sinner runs clean.
+fn sinner(results: &mut Results, image: &[u8]) {
+    let clean = live(image, &both(), SCENARIO);
+    results.check(clean.outcome == Outcome::Complete, || {
+        format!("the sinner without a sin: {}", violation(&clean))
+    });
+    let mut caught = BTreeSet::new();
+    for (sin, rule) in SINS {
+        let life = live(image, &both(), &format!("set Sin {sin}\n{SCENARIO}"));
+        let named = format!("{{\"violation\":{{\"rule\":\"{rule}\",");
+        let right = life
+            .line("violation")
+            .is_some_and(|line| line.starts_with(&named));
+        results.check(right && life.outcome == Outcome::Violation, || {
+            format!("sin {sin} should break {rule}: {}", violation(&life))
+        });
+        if right {
+            caught.insert(*rule);
+        }
+    }
+    let without: Vec<&str> = RULES
+        .iter()
+        .map(|rule| rule.name)
+        .filter(|rule| !caught.contains(rule))
+        .collect();
+    results.summary.push(format!(
+        "{} sins, {} of {} rules seen broken; without a sin: {}",
+        SINS.len(),
+        caught.len(),
+        RULES.len(),
+        without.join(", ")
+    ));
+}
+
+/// What the host must see of the shipped driver: by capability, with and without
+/// a dump, at the default settings.
+fn contract(results: &mut Results, image: &[u8]) {
+    const CASES: [(u8, &[u64], &[u64]); 5] = [
+        (1, &[1], &[1]),
+        (2, &[2], &[]),
+        (3, &[2], &[1]),
+        (7, &[2], &[1]),
+        (0xff, &[], &[]),
+    ];
+    for (capability, with_dump, without) in CASES {
+        let machines = [
+            Device::isa(0x505, capability),
+            Device::pci(4, 0xFEBF_1000, capability),
+        ];
+        for device in machines {
+            for (dump, expected) in [("dump", with_dump), ("no-dump", without)] {
+                let scenario = format!("observe\nload\nstart\nbugcheck 0xE2 {dump}\n");
+                let life = live(image, std::slice::from_ref(&device), &scenario);
+                results.check(
+                    life.outcome == Outcome::Complete && life.values() == expected,
+                    || {
+                        format!(
+                            "{} with capability {capability}, {dump}: expected {expected:?}, \
+                             seen {:?}; {}",
+                            device.id,
+                            life.values(),
+                            violation(&life)
+                        )
+                    },
+                );
+            }
+        }
+    }
+}
+
+/// Scenarios in which every call that can fail is made to fail.
+const FAULT_SCENARIOS: [&str; 3] = [
+    "load\nstart\nopen 0\nrestart 0\nunload\n",
+    "load\nstart\nsuspend\nresume\nsurprise-remove 1\nbugcheck 0xE2 dump\n",
+    "load\nstart\ndisable 0\nenable 0\nbugcheck 0xE2 no-dump\n",
+];
+/// No function has more ways to fail.
+const MOST_WAYS: u32 = 4;
+
+/// The number behind `key` in a line of the report.
+fn number(line: &str, key: &str) -> u32 {
+    let start = line
+        .find(&format!("\"{key}\":"))
+        .map(|at| at + key.len() + 3);
+    let digits = start.and_then(|at| line.get(at..)).unwrap_or_default();
+    let end = digits.find(|digit: char| !digit.is_ascii_digit());
+    digits[..end.unwrap_or(digits.len())].parse().unwrap_or(0)
+}
+
+/// Each call that can fail does, in each of its ways: never a broken rule.
+fn faults(results: &mut Results, image: &[u8]) {
+    let (mut injected, mut refused, mut started) = (0, 0, 0);
+    for scenario in FAULT_SCENARIOS {
+        let life = live(image, &both(), scenario);
+        let calls = number(life.line("calls").unwrap_or_default(), "can_fail");
+        results.check(life.outcome == Outcome::Complete && calls > 0, || {
+            format!("{scenario:?}: {}", violation(&life))
+        });
+        for call in 1..=calls {
+            for way in 0..MOST_WAYS {
+                let life = live(
+                    image,
+                    &both(),
+                    &format!("fail call {call} {way}\n{scenario}"),
+                );
+                if life.line("fault").is_none() {
+                    break;
+                }
+                injected += 1;
+                let fewer = life
+                    .report
+                    .iter()
+                    .any(|line| line.contains("\"started\":false"));
+                if fewer || life.line("started").is_none() {
+                    refused += 1;
+                } else {
+                    started += 1;
+                }
+                results.check(life.outcome == Outcome::Complete, || {
+                    format!(
+                        "{scenario:?} with {}: {}",
+                        life.line("fault").unwrap_or_default(),
+                        violation(&life)
+                    )
+                });
+            }
+        }
+    }
+    results.summary.push(format!(
+        "{injected} faults injected: {started} lives went on, {refused} were refused cleanly"
+    ));
+}
+
+/// Damaged images are laid out or refused, but never crash the loader.
+fn broken_images(results: &mut Results, image: &[u8], seed: u64) {
+    const CASES: u32 = 20_000;
+    let mut random = Random(seed);
+    let (mut refused, mut accepted) = (0, 0);
+    for _ in 0..CASES {
+        let mut damaged = image.to_vec();
+        for _ in 0..=random.below(4) {
+            // Mostly in the headers, where damage tells.
+            let limit = if random.below(2) == 0 {
+                0x400
+            } else {
+                damaged.len() as u64
+            };
+            let at = usize::try_from(random.below(limit)).unwrap_or(0);
+            if let Some(byte) = damaged.get_mut(at) {
+                *byte = random.next().to_le_bytes()[0];
+            }
+        }
+        if random.below(8) == 0 {
+            let length = usize::try_from(random.below(damaged.len() as u64)).unwrap_or(0);
+            damaged.truncate(length);
+        }
+        // The checksum would hide everything behind it.
+        if let Some(offset) = damaged
+            .get(0x3C..0x40)
+            .and_then(|bytes| bytes.try_into().ok())
+        {
+            let at = (u32::from_le_bytes(offset) as usize).saturating_add(0x58);
+            if let Some(sum) = damaged.get_mut(at..at.saturating_add(4)) {
+                sum.fill(0);
+            }
+        }
+        if nt_model::lay_out(&damaged).is_err() {
+            refused += 1;
+        } else {
+            accepted += 1;
+        }
+    }
+    results.check(refused + accepted == CASES && refused > 0, || {
+        "no damaged image was refused".into()
+    });
+    results.summary.push(format!(
+        "{CASES} damaged images: {refused} refused, {accepted} laid out"
+    ));
+}
+
+/// Random resources, ACPI answers and orders of events: never a broken rule, and
+/// never a write to a place that is not the device's.
+fn machines(results: &mut Results, image: &[u8], seed: u64) {
+    const CASES: u32 = 2_000;
+    const EVENTS: [&str; 11] = [
+        "start",
+        "restart 0",
+        "restart 1",
+        "disable 0",
+        "enable 0",
+        "disable 1",
+        "enable 1",
+        "suspend\nresume",
+        "open 0",
+        "surprise-remove 1",
+        "unload\nload\nstart",
+    ];
+    let mut random = Random(seed);
+    for case in 0..CASES {
+        let mut isa = Device::isa(0x505, random.next().to_le_bytes()[0]);
+        isa.wrpt = random.below(2) == 0;
+        isa.rdpt = acpi_answer(&mut random);
+        let mut pci = Device::pci(4, 0xFEBF_1000, random.next().to_le_bytes()[0]);
+        pci.length = 1 + u32::try_from(random.below(64)).unwrap_or(0);
+        let mut scenario = String::from("load\nstart\n");
+        for _ in 0..random.below(6) {
+            let event = usize::try_from(random.below(EVENTS.len() as u64)).unwrap_or(0);
+            scenario += EVENTS[event];
+            scenario.push('\n');
+        }
+        let dump = ["dump", "no-dump", "dump-fails=1", "dump-fails=5"];
+        let dump = dump[usize::try_from(random.below(4)).unwrap_or(0)];
+        scenario += "bugcheck 0xE2 ";
+        scenario += dump;
+
+        let life = live(image, &[isa.clone(), pci], &scenario);
+        let sound = life.outcome == Outcome::Complete
+            && life.writes.iter().all(|write| {
+                !write.device.is_empty() && write.width == 1 && matches!(write.value, 1 | 2)
+            });
+        results.check(sound, || {
+            format!(
+                "case {case} of seed {seed}: {isa:?}, {scenario:?}: {:?}; {}",
+                life.writes,
+                violation(&life)
+            )
+        });
+    }
+    results
+        .summary
+        .push(format!("{CASES} random machines and orders of events"));
+}
+
+fn acpi_answer(random: &mut Random) -> Acpi {
+    match random.below(7) {
+        0 => Acpi::Missing,
+        1 => Acpi::Fails,
+        2 => Acpi::Gives(AcpiValue::String(
+            "x".repeat(usize::try_from(random.below(100)).unwrap_or(0)),
+        )),
+        3 => Acpi::Gives(AcpiValue::Buffer(vec![
+            0xA5;
+            usize::try_from(random.below(300))
+                .unwrap_or(0)
+        ])),
+        4 => Acpi::Gives(AcpiValue::Package(vec![
+            AcpiValue::Integer(1);
+            usize::try_from(random.below(20))
+                .unwrap_or(0)
+        ])),
+        _ => Acpi::Gives(AcpiValue::Integer(random.next())),
+    }
+}
+
+fn lives_per_second(results: &mut Results, image: &[u8]) {
+    const LIVES: u32 = 2_000;
+    let begun = Instant::now();
+    let device = [Device::isa(0x505, 3)];
+    for _ in 0..LIVES {
+        let life = live(image, &device, "load\nstart\nbugcheck 0xE2 dump\n");
+        if life.outcome != Outcome::Complete {
+            results.failed.push(format!("a life: {}", violation(&life)));
+            return;
+        }
+    }
+    let rate = f64::from(LIVES) / begun.elapsed().as_secs_f64();
+    results
+        .summary
+        .push(format!("{rate:.0} complete lives a second"));
+}
