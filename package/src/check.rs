@@ -9,6 +9,7 @@ mod documents;
 mod have_disk;
 mod inf_rules;
 mod refusals;
+mod signing;
 mod windows_kit;
 
 use std::fs;

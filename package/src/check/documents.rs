@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use hcl_edit::parser::parse_body;
+use hcl_edit::structure::BlockLabel;
 
 use super::{Place, Tally};
 use crate::image::Architecture;
@@ -95,7 +96,7 @@ fn packer_template(folder: &Path) -> Result<()> {
     let labels = |kind: &str| -> Vec<String> {
         body.get_blocks(kind)
             .map(|block| {
-                let names: Vec<&str> = block.labels.iter().map(|label| label.as_str()).collect();
+                let names: Vec<&str> = block.labels.iter().map(BlockLabel::as_str).collect();
                 names.join(".")
             })
             .collect()

@@ -12,7 +12,7 @@ use crate::sign::PASSWORD_VARIABLE;
 use crate::tool::Tool;
 
 /// The password of every key here; it must appear in no command line.
-const PASSWORD: &str = "correct horse battery staple";
+pub(super) const PASSWORD: &str = "correct horse battery staple";
 
 /// A run of the command line that must fail.
 struct Refusal {
@@ -37,14 +37,7 @@ pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
         let name = format!("{} is refused, and nothing is left behind", case.name);
         tally.take(&name, refused(place, work, &case));
     }
-    tally.take(
-        "a package is signed with a PKCS#12 key",
-        good_key(place, work, &keys),
-    );
-    tally.take(
-        "the password is in no command line, file or output",
-        secrecy(place, work, &keys),
-    );
+    super::signing::run(place, work, &keys, tally);
 }
 
 fn unsuitable_keys(keys: &Path) -> Vec<Refusal> {
@@ -220,7 +213,8 @@ fn make_keys(folder: &Path) -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
-fn key(folder: &Path, name: &str, validity: &[&str], extensions: &[&str]) -> Result<()> {
+/// Makes a key and a certificate for itself, as PEM and as PKCS#12.
+pub(super) fn key(folder: &Path, name: &str, validity: &[&str], extensions: &[&str]) -> Result<()> {
     let mut openssl = Tool::new("openssl");
     openssl
         .directory(folder)
@@ -351,75 +345,6 @@ fn refused(place: &Place, work: &Path, case: &Refusal) -> Result<()> {
     ensure!(
         fs::read_to_string(out.join("SHA256SUMS"))? == "an earlier package\n",
         "the earlier package was touched"
-    );
-    Ok(())
-}
-
-fn good_key(place: &Place, work: &Path, keys: &Path) -> Result<()> {
-    let out = work.join("pfx");
-    let output = command(place, &out, Some(PASSWORD))?
-        .arg("--driver")
-        .arg(&place.driver)
-        .arg("--pdb")
-        .arg(&place.symbols)
-        .arg("--sign")
-        .arg(format!("pfx:{}", keys.join("good.pfx").display()))
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    crate::verify::verify(&out.join("x64"), Some(&keys.join("good.pem"))).map(drop)
-}
-
-/// Puts a program before `osslsigncode` that writes down what it is given.
-fn secrecy(place: &Place, work: &Path, keys: &Path) -> Result<()> {
-    let (bin, log, out) = (work.join("bin"), work.join("log"), work.join("secrecy"));
-    fs::create_dir_all(&bin)?;
-    let spy = bin.join("osslsigncode");
-    let path = std::env::var("PATH").unwrap_or_default();
-    fs::write(
-        &spy,
-        format!(
-            "#!/bin/sh\nprintf '%s\\n' \"$@\" >>{log}\nenv >>{log}\nPATH={path} exec osslsigncode \"$@\"\n",
-            log = log.display()
-        ),
-    )?;
-    Tool::new("chmod").arg("+x").arg(&spy).run()?;
-    let output = command(place, &out, Some(PASSWORD))?
-        .env("PATH", format!("{}:{path}", bin.display()))
-        .arg("--driver")
-        .arg(&place.driver)
-        .arg("--pdb")
-        .arg(&place.symbols)
-        .arg("--sign")
-        .arg(format!("pfx:{}", keys.join("good.pfx").display()))
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let said = [output.stdout, output.stderr].concat();
-    let written = fs::read_to_string(&log).context("osslsigncode was not called")?;
-    ensure!(
-        written.contains("good.pfx"),
-        "the program in between saw no key"
-    );
-    for (what, text) in [
-        ("a command line or the environment", written.as_str()),
-        ("the output", &String::from_utf8_lossy(&said)),
-    ] {
-        ensure!(!text.contains(PASSWORD), "the password is in {what}");
-    }
-    ensure!(
-        Tool::new("grep")
-            .args(["-rqF", PASSWORD])
-            .arg(&out)
-            .run()
-            .is_err(),
-        "the password is in a file of the package"
     );
     Ok(())
 }
