@@ -96,13 +96,24 @@ fn step(line: &str) -> Option<String> {
         .then(|| "waiting for another build".to_owned())
 }
 
-/// The end of a log, from its first error on, without cargo's own chatter.
+/// The end of a log, from its first error on, without cargo's own chatter and
+/// without what a build script says to cargo, but for its warnings.
 fn ending(log: &str) -> String {
     const LINES: usize = 60;
-    let lines: Vec<_> = log
-        .lines()
-        .filter(|line| step(line).is_none() && !line.trim_start().starts_with("cargo:"))
-        .collect();
+    let mut to_cargo = false;
+    let mut lines = Vec::new();
+    for line in log.lines() {
+        match line.trim() {
+            "--- stdout" => to_cargo = true,
+            "--- stderr" => to_cargo = false,
+            text => {
+                let warning = text.strip_prefix("cargo:warning=");
+                if step(line).is_none() && (!to_cargo || warning.is_some()) {
+                    lines.push(warning.unwrap_or(line));
+                }
+            }
+        }
+    }
     let first = lines
         .iter()
         .position(|line| line.starts_with("error"))
@@ -134,5 +145,11 @@ mod tests {
     fn a_failure_shows_the_log_from_its_first_error_on() {
         let log = "   Compiling a v1\nwarning: b\nerror[E1]: c\n --> d\n   Compiling e v1\n";
         assert_eq!(ending(log), "error[E1]: c\n --> d");
+    }
+
+    #[test]
+    fn of_what_a_build_script_tells_cargo_only_warnings_are_shown() {
+        let log = "error: a\n  --- stdout\n  CC = None\n  cargo:warning=b\n  --- stderr\n  c\n";
+        assert_eq!(ending(log), "error: a\nb\n  c");
     }
 }

@@ -37,6 +37,10 @@ impl Kit {
         if fs::read_to_string(&stamp).is_ok_and(|present| present == inputs.fingerprint()) {
             return Ok(kit);
         }
+        // Left standing, it would vouch for a kit that was laid out in part.
+        if stamp.exists() {
+            fs::remove_file(&stamp).with_context(|| format!("can't remove {}", stamp.display()))?;
+        }
         kit.write_headers(&inputs)?;
         kit.make_import_libraries(&source)?;
         for minor in released_versions() {
