@@ -8,6 +8,7 @@
 
 mod device;
 mod machine;
+mod order;
 mod signals;
 mod sins;
 mod suite;

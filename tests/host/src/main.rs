@@ -7,7 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 use host::{Device, Life, Outcome, Paths, live, suite};
 
 const USAGE: &str = "usage: host run --driver FILE [--device isa|pci[,capability=N…]]… --scenario FILE\n       \
-                     host suite --driver FILE --plain FILE… --sinner FILE [--seed N]";
+                     host suite --driver FILE --plain FILE… --order FILE --sinner FILE [--seed N]";
 
 /// The values of each option, in order.
 struct Options(Vec<(String, String)>);
@@ -70,10 +70,14 @@ fn run(words: impl Iterator<Item = String>) -> Result<bool, String> {
 }
 
 fn run_suite(words: impl Iterator<Item = String>) -> Result<bool, String> {
-    let options = Options::read(words, &["--driver", "--plain", "--sinner", "--seed"])?;
+    let options = Options::read(
+        words,
+        &["--driver", "--plain", "--order", "--sinner", "--seed"],
+    )?;
     let paths = Paths {
         driver: options.one("--driver")?.into(),
         plain: options.all("--plain").map(PathBuf::from).collect(),
+        order: options.one("--order")?.into(),
         sinner: options.one("--sinner")?.into(),
     };
     let seed = options.one("--seed").map_or(Ok(1), str::parse);

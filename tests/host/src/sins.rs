@@ -53,6 +53,7 @@ pub const SINS: &[(u32, &str)] = &[
     (67, "nonvolatile-changed"),
     (68, "nonvolatile-changed"),
     (69, "exception"),
+    (70, "x87-used"),
     (80, "pool-not-allocated"),
     (81, "freed-memory-touched"),
     (82, "pool-left-at-unload"),

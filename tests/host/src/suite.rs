@@ -14,6 +14,7 @@ use crate::{
     Life,
     device::{Acpi, Device},
     live,
+    order::ORDERS,
     sins::{SCENARIO, SINS},
 };
 
@@ -24,6 +25,8 @@ pub struct Paths {
     pub driver: PathBuf,
     /// `tests/nt/drivers/plain.c`, once for each KMDF version it was built for.
     pub plain: Vec<PathBuf>,
+    /// `tests/nt/drivers/order.c`.
+    pub order: PathBuf,
     /// `tests/nt/drivers/sinner.c`.
     pub sinner: PathBuf,
 }
@@ -76,6 +79,7 @@ pub fn suite(paths: &Paths, seed: u64) -> io::Result<Results> {
     for path in &paths.plain {
         plain(&mut results, path, &fs::read(path)?);
     }
+    order(&mut results, &fs::read(&paths.order)?);
     sinner(&mut results, &fs::read(&paths.sinner)?);
     contract(&mut results, &driver);
     faults(&mut results, &driver);
@@ -105,6 +109,46 @@ fn plain(results: &mut Results, path: &Path, image: &[u8]) {
         life.outcome == Outcome::Complete && life.values() == [6, 6],
         || format!("{}: {}", path.display(), violation(&life)),
     );
+}
+
+/// The text behind `key` in a line of the report.
+fn text<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let start = line.find(&format!("\"{key}\":\""))? + key.len() + 4;
+    line.get(start..)?.split('"').next()
+}
+
+/// The framework's own order of callbacks.
+fn order(results: &mut Results, image: &[u8]) {
+    let device = [Device::isa(0x505, 3)];
+    for order in ORDERS {
+        let life = live(image, &device, &format!("trace\n{}", order.scenario));
+        let entered = life
+            .report
+            .iter()
+            .filter(|line| line.starts_with("{\"enter\":"));
+        let seen: Vec<&str> = entered
+            .filter_map(|line| text(line, "callback"))
+            .map(|name| {
+                let name = name.strip_prefix("Evt").unwrap_or(name);
+                name.strip_prefix("Device").unwrap_or(name)
+            })
+            .collect();
+        let expected: Vec<&str> = order.callbacks.split_whitespace().collect();
+        results.check(
+            seen == expected && life.outcome == Outcome::Complete,
+            || {
+                format!(
+                    "{}: seen {}; {}",
+                    order.name,
+                    seen.join(" "),
+                    violation(&life)
+                )
+            },
+        );
+    }
+    results
+        .summary
+        .push(format!("{} orders of callbacks", ORDERS.len()));
 }
 
 /// Each sin stops with its rule and no other; without one the sinner runs clean.

@@ -281,6 +281,9 @@ static VOID SinWithProcessor(VOID)
         __asm__ volatile("ldmxcsr %0" : : "m"(Control));
         break;
     }
+    case 70:
+        __asm__ volatile("fldz");
+        break;
     case 69:
         __asm__ volatile("xorl %%ecx, %%ecx\n\tdivl %%ecx" : : : "rax", "rcx", "rdx");
         break;

@@ -47,6 +47,8 @@ pub struct Returned {
     rflags: u64,
     mxcsr: u64,
     xmm: [[u64; 2]; 10],
+    /// The x87 environment, with its tag word at offset 8.
+    x87: [u32; 8],
 }
 
 /// How driver code was left.
@@ -59,6 +61,12 @@ pub enum Exit {
 }
 
 impl Returned {
+    /// Whether x87 or MMX registers are in use.
+    pub const fn x87_in_use(&self) -> bool {
+        const ALL_EMPTY: u32 = 0xffff;
+        self.x87[2] & ALL_EMPTY != ALL_EMPTY
+    }
+
     /// The first thing that the x64 calling convention demands and that is not
     /// so, by name.
     pub fn broken_convention(&self, stack_top: u64, mxcsr: u64) -> Option<&'static str> {
@@ -100,7 +108,7 @@ pub struct Frame {
     xmm: [[u64; 2]; 10],
 }
 
-const _: () = assert!(size_of::<Frame>() == 0xF0 && size_of::<Returned>() == 256);
+const _: () = assert!(size_of::<Frame>() == 0xF0 && size_of::<Returned>() == 288);
 
 impl Frame {
     /// Argument `index`, counted from 0.
@@ -216,6 +224,7 @@ global_asm!(
     ".irp register, xmm7, xmm8, xmm9, xmm10, xmm11, xmm12, xmm13, xmm14, xmm15",
     "movdqa \\register, xmm6",
     ".endr",
+    "fninit",
     "cld",
     "cmp qword ptr [rip + {context} + 8], 0",
     "je 2f",
@@ -242,6 +251,7 @@ global_asm!(
     "pop r11",
     "mov [r10 + 80], r11",
     "stmxcsr [r10 + 88]",
+    "fnstenv [r10 + 256]",
     "movups [r10 + 96], xmm6",
     "movups [r10 + 112], xmm7",
     "movups [r10 + 128], xmm8",
@@ -259,6 +269,7 @@ global_asm!(
     "mov eax, 1",
     "mov rsp, [rip + {context}]",
     "3:",
+    "fninit",
     "cld",
     "pop rcx",
     "pop qword ptr [rip + {context}]",

@@ -593,6 +593,15 @@ impl State<'_> {
                 ),
             ));
         }
+        if self.trace {
+            let device = self.current.map(|index| &self.devices[index]);
+            let id = device.map_or("", |device| device.description.id.as_str());
+            let line = Line::new("enter")
+                .text("callback", invocation.name)
+                .text("id", id)
+                .number("irql", self.irql);
+            self.machine.report(&line.end());
+        }
         self.running.push(invocation.name);
         if self.depth == 0 {
             self.paint_stack();
@@ -624,6 +633,16 @@ impl State<'_> {
                 "nonvolatile-changed",
                 format!(
                     "{} returned with {what} changed; see \"x64 calling convention\"",
+                    invocation.name
+                ),
+            ));
+        }
+        if returned.x87_in_use() {
+            return Err(violation(
+                "x87-used",
+                format!(
+                    "{} returned with x87 or MMX registers in use; see \"Using Floating Point in a \
+                     WDM Driver\"",
                     invocation.name
                 ),
             ));

@@ -85,7 +85,7 @@ fn buffer_of(state: &State<'_>, at: u64) -> Result<(u64, u64), Stop> {
         1 => Ok((descriptor.buffer, descriptor.length & 0xffff_ffff)),
         // WdfMemoryDescriptorTypeHandle: the whole memory or a part of it.
         3 => {
-            let Class::Memory(buffer, size) = state.class_of(descriptor.buffer, "WDFMEMORY")?
+            let Class::Memory(buffer, size, _) = state.class_of(descriptor.buffer, "WDFMEMORY")?
             else {
                 return Ok((0, 0));
             };

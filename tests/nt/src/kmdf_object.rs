@@ -34,6 +34,14 @@ pub const FUNCTIONS: &[Function] = &[
         .up_to(ANY_THREAD)
         .fails(&[NO_MEMORY]),
     kmdf(
+        193,
+        "WdfMemoryCreatePreallocated",
+        "WdfMemoryCreatePreallocated",
+        memory_preallocated,
+    )
+    .up_to(ANY_THREAD)
+    .fails(&[NO_MEMORY]),
+    kmdf(
         194,
         "WdfMemoryGetBuffer",
         "WdfMemoryGetBuffer",
@@ -116,7 +124,7 @@ fn memory_create(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
         return Ok(STATUS_INSUFFICIENT_RESOURCES.into());
     };
     let parent = state.framework.driver;
-    let class = Class::Memory(buffer, size);
+    let class = Class::Memory(buffer, size, true);
     let handle = state.create_object(class, parent, frame.argument(1))?;
     if frame.argument(6) != 0 {
         state.write(frame.argument(6), buffer, "Buffer")?;
@@ -124,9 +132,22 @@ fn memory_create(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
     state.give_handle(frame.argument(5), handle)
 }
 
+fn memory_preallocated(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
+    check_globals(state, frame)?;
+    let (buffer, size) = (frame.argument(2), frame.argument(3));
+    if buffer == 0 || size == 0 {
+        return Ok(STATUS_INVALID_PARAMETER.into());
+    }
+    state.check_memory(buffer, size, true, "Buffer")?;
+    let parent = state.framework.driver;
+    let class = Class::Memory(buffer, size, false);
+    let handle = state.create_object(class, parent, frame.argument(1))?;
+    state.give_handle(frame.argument(4), handle)
+}
+
 fn memory_buffer(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
     check_globals(state, frame)?;
-    let Class::Memory(buffer, size) = state.class_of(frame.argument(1), "WDFMEMORY")? else {
+    let Class::Memory(buffer, size, _) = state.class_of(frame.argument(1), "WDFMEMORY")? else {
         return Ok(0);
     };
     if frame.argument(2) != 0 {

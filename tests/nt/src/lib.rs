@@ -27,6 +27,7 @@ mod rules;
 mod run;
 mod scenario;
 mod status;
+mod trace_logging;
 mod wdfldr;
 
 pub use image::{LoadError, lay_out};

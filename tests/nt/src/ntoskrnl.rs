@@ -1,6 +1,6 @@
 //! ntoskrnl.exe: what a small KMDF driver imports.
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 
 use crate::{
     function::{Failure, Function, export},
@@ -13,6 +13,7 @@ use crate::{
     memory::Kind,
     report::{Line, hex_bytes},
     status::{NO_MEMORY, STATUS_INVALID_PARAMETER, STATUS_SUCCESS},
+    trace_logging,
 };
 
 use crate::bugcheck::{deregister_plain, deregister_reason, register_plain, register_reason};
@@ -45,7 +46,7 @@ pub const FUNCTIONS: &[Function] = &[
         deregister_reason,
     )
     .up_to(HIGH_LEVEL),
-    export("KeBugCheckEx", "KeBugCheckEx function (wdm.h)", bug_check).at_any_time(),
+    export("KeBugCheckEx", "KeBugCheckEx function (wdm.h)", bug_check).up_to(HIGH_LEVEL),
     export(
         "KeGetCurrentIrql",
         "KeGetCurrentIrql function (wdm.h)",
@@ -340,6 +341,12 @@ fn etw_set_information(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop
     Ok(STATUS_SUCCESS.into())
 }
 
+/// `MAX_EVENT_DATA_DESCRIPTORS`.
+const MOST_DATA: u64 = 128;
+/// `EVENT_DATA_DESCRIPTOR_TYPE_EVENT_METADATA` and `..._PROVIDER_METADATA`.
+const EVENT_METADATA: u32 = 1;
+const PROVIDER_METADATA: u32 = 2;
+
 fn write_event(
     state: &mut State<'_>,
     handle: u64,
@@ -349,37 +356,28 @@ fn write_event(
 ) -> Result<u64, Stop> {
     let provider = provider(state, handle)?;
     let event: EventDescriptor = state.read(descriptor, "EventDescriptor")?;
-    let mut fields = alloc::vec::Vec::new();
-    let mut name = String::new();
+    let (mut metadata, mut fields) = (Vec::new(), Vec::new());
     let count = count & 0xffff_ffff;
-    if count > 128 {
+    if count > MOST_DATA {
         return Ok(STATUS_INVALID_PARAMETER.into());
     }
     for index in 0..count {
         let field: EventData = state.read(data + index * 16, "UserData")?;
         let bytes = if field.size == 0 {
-            alloc::vec::Vec::new()
+            Vec::new()
         } else {
             state.read_bytes(field.pointer, field.size.into(), "UserData")?
         };
         match field.kind & 0xff {
-            // EVENT_DATA_DESCRIPTOR_TYPE_EVENT_METADATA: length, tags, name.
-            1 => {
-                let tags = bytes.iter().skip(2).take_while(|byte| **byte & 0x80 != 0);
-                let start = 3 + tags.count();
-                let text = bytes.get(start..).unwrap_or(&[]);
-                let text = text.split(|byte| *byte == 0).next().unwrap_or(&[]);
-                name = String::from_utf8_lossy(text).into_owned();
-                fields.push(hex_bytes(&bytes));
-            }
-            // EVENT_DATA_DESCRIPTOR_TYPE_PROVIDER_METADATA.
-            2 => {}
-            _ => fields.push(hex_bytes(&bytes)),
+            EVENT_METADATA => metadata = bytes,
+            PROVIDER_METADATA => {}
+            _ => fields.push(bytes),
         }
     }
     if handle == 0 {
         return Ok(STATUS_SUCCESS.into());
     }
+    let (name, values) = trace_logging::read(&metadata, &fields.concat());
     state.report(
         Line::new("trace")
             .text("provider", &provider)
@@ -388,7 +386,8 @@ fn write_event(
             .number("level", event.level)
             .hex("keyword", event.keyword)
             .number("irql", state.irql)
-            .texts("fields", fields),
+            .texts("fields", fields.iter().map(|bytes| hex_bytes(bytes)))
+            .texts("values", values),
     );
     Ok(STATUS_SUCCESS.into())
 }

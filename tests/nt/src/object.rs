@@ -24,8 +24,8 @@ pub enum Class {
     Key,
     /// `WDFIOTARGET` of the device with this number: what is below it.
     IoTarget(usize),
-    /// `WDFMEMORY`: its buffer and length.
-    Memory(u64, u64),
+    /// `WDFMEMORY`: its buffer and length, and whether the buffer goes with it.
+    Memory(u64, u64, bool),
     /// `WDFSPINLOCK`, and the IRQL to go back to while it is held.
     SpinLock(Option<u8>),
     /// `WDFCMRESLIST` of the device with this number.
@@ -345,7 +345,7 @@ impl State<'_> {
             let text: String = format!("the context of a deleted {what}");
             self.free(context.address, text);
         }
-        if let Class::Memory(buffer, _) = object.class {
+        if let Class::Memory(buffer, _, true) = object.class {
             self.check_freed(buffer, "WDFMEMORY")?;
             self.free(buffer, "the buffer of a deleted WDFMEMORY".into());
         }

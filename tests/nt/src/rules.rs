@@ -80,6 +80,7 @@ rules! {
     "unbind-without-bind" "Only what was bound is unbound" "KMDF stub: fxldr.h"
     "unmap-length" "A mapping is removed with the length that it was made with" "MmUnmapIoSpace function (wdm.h)"
     "unmap-without-map" "Only what is mapped is unmapped" "MmUnmapIoSpace function (wdm.h)"
+    "x87-used" "x87 and MMX registers are not used" "Using Floating Point in a WDM Driver"
     "wrong-globals" "KMDF functions get the driver globals" "KMDF stub: fxldr.h"
 }
 
