@@ -1,4 +1,4 @@
-//! The order in which KMDF calls a driver ("Adding a Device", "PnP and Power
+//! The order in which KMDF calls a driver (Microsoft's pages "Adding a Device" and "`PnP` and Power
 //! Management Callback Sequences"), as `tests/nt/drivers/order.c` sees it.
 
 /// A scenario and the callbacks that it leads to, without the prefixes `EvtDevice`

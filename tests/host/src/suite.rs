@@ -77,7 +77,10 @@ pub fn suite(paths: &Paths, seed: u64) -> io::Result<Results> {
     let mut results = Results::default();
     let driver = fs::read(&paths.driver)?;
     for path in &paths.plain {
-        plain(&mut results, path, &fs::read(path)?);
+        let image = fs::read(path)?;
+        plain(&mut results, path, &image);
+        surroundings(&mut results, path, &image);
+        framework_versions(&mut results, path, &image);
     }
     order(&mut results, &fs::read(&paths.order)?);
     sinner(&mut results, &fs::read(&paths.sinner)?);
@@ -109,6 +112,67 @@ fn plain(results: &mut Results, path: &Path, image: &[u8]) {
         life.outcome == Outcome::Complete && life.values() == [6, 6],
         || format!("{}: {}", path.display(), violation(&life)),
     );
+}
+
+/// Other drivers' records, a device that is ejected, a framework that is too old.
+fn surroundings(results: &mut Results, path: &Path, image: &[u8]) {
+    const CASES: [(&str, &[u64]); 7] = [
+        ("other\nload\nstart\nother\nbugcheck 0xE2", &[6, 6]),
+        ("load\nstart\nother corrupt\nbugcheck 0xE2", &[6, 6]),
+        // The walk ends before it comes to the driver.
+        ("other corrupt\nload\nstart\nbugcheck 0xE2", &[]),
+        ("load\nstart\neject 1\nrescan\nbugcheck 0xE2", &[6]),
+        ("load\nstart\nbugcheck 0xE2 no-dump", &[0, 0]),
+        ("load\nstart\nbugcheck 0xE2 dump-fails=2", &[2, 2]),
+        // With its memory decode off the PCI device does not see it.
+        ("load\nstart\nsuspend decode-off\nbugcheck 0xE2", &[6]),
+    ];
+    for (scenario, expected) in CASES {
+        let life = live(image, &both(), scenario);
+        let seen: Vec<u64> = life
+            .writes
+            .iter()
+            .filter(|write| !write.device.is_empty())
+            .map(|write| write.value)
+            .collect();
+        results.check(
+            life.outcome == Outcome::Complete && seen == expected,
+            || {
+                format!(
+                    "{}: {scenario:?}: expected {expected:?}, seen {seen:?}; {}",
+                    path.display(),
+                    violation(&life)
+                )
+            },
+        );
+    }
+}
+
+/// A driver that needs a newer framework than a Windows build has does not load
+/// there; each build has its own.
+fn framework_versions(results: &mut Results, path: &Path, image: &[u8]) {
+    const BUILDS: [(u32, u32); 4] = [(14393, 19), (17763, 27), (20348, 33), (26100, 33)];
+    for (build, has) in BUILDS {
+        let life = live(
+            image,
+            &both(),
+            &format!("set build {build}\nload\nunload\n"),
+        );
+        let bound = life.line("bound").and_then(|line| text(line, "kmdf"));
+        let needs = bound.and_then(|version| version.strip_prefix("1.")?.parse::<u32>().ok());
+        let loaded = life.line("loaded").and_then(|line| text(line, "status"));
+        let right = match needs {
+            Some(needs) => needs <= has && loaded == Some("0x00000000"),
+            None => loaded == Some("0xc0000059"),
+        };
+        results.check(right && life.outcome == Outcome::Complete, || {
+            format!(
+                "{} on build {build}: bound {bound:?}, loaded {loaded:?}; {}",
+                path.display(),
+                violation(&life)
+            )
+        });
+    }
 }
 
 /// The text behind `key` in a line of the report.
