@@ -1,10 +1,22 @@
 //! `pvpanic.cat`: the signed list of what the package is made of.
 //!
-//! A catalogue is a PKCS#7 `SignedData` around a certificate trust list
-//! (\[MS-CAESO\], and the output of Microsoft's `makecat` with
-//! `CatalogVersion=2`). Each file is listed twice, as there: under its SHA-256
-//! with the digest repeated in an `SPC_INDIRECT_DATA` attribute, and under its
-//! SHA-1, which older callers of `CryptCATAdminCalcHashFromFileHandle` ask for.
+//! A catalogue is a PKCS#7 `SignedData` around a certificate trust list. Each
+//! file is listed twice: under its SHA-256, with the digest repeated in an
+//! `SPC_INDIRECT_DATA` attribute, and under its SHA-1, which callers of the
+//! older `CryptCATAdminCalcHashFromFileHandle` ask for. The entries are sorted
+//! by digest and the attributes as DER sorts a set.
+//!
+//! Where the structure is known from:
+//!
+//! - \[MS-CAESO\], "Certificate Trust List", for the list itself;
+//! - `tests/files/unsigned.cat` of mtrojnar/osslsigncode, which Microsoft's
+//!   `makecat` wrote with `CatalogVersion=2` and `HashAlgorithms=SHA256`: the
+//!   members twice, `MEMBERINFO2`, flags of names and values, flags of an image,
+//!   and an unsigned message with empty sets;
+//! - maharmstone/nyan and LINBIT/generate-cat-file, programs that write
+//!   catalogues: the link of an image without page hashes, `HWID1` and so on
+//!   in lower case, and `OS` for the whole catalogue;
+//! - `Inf2Cat` (Microsoft, "Inf2Cat"), for the names of systems.
 
 mod asn1;
 mod read;

@@ -3,6 +3,7 @@
 //!
 //! Nothing here is skipped: a tool that is missing is a failure.
 
+mod architectures;
 mod broken_inf;
 mod delivery;
 mod documents;
@@ -73,6 +74,7 @@ pub fn run(place: &Place) -> Result<Tally> {
     let mut tally = Tally::default();
     inf_rules::run(place, &mut tally);
     delivery::run(place, work.path(), &mut tally);
+    architectures::run(place, &work.path().join("architectures"), &mut tally);
     refusals::run(place, work.path(), &mut tally);
     windows_kit::run(place, work.path(), &mut tally);
     Ok(tally)
@@ -81,5 +83,6 @@ pub fn run(place: &Place) -> Result<Tally> {
 /// A folder for the tests' own files, which is gone afterwards.
 fn work(target: &Path) -> Result<Staging> {
     fs::create_dir_all(target).with_context(|| format!("{}", target.display()))?;
-    Staging::new(target)
+    // Wine wants the whole path.
+    Staging::new(&fs::canonicalize(target)?)
 }

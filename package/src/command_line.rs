@@ -9,6 +9,8 @@ use lexopt::{Arg, Parser, ValueExt as _};
 use serde_json::json;
 
 use crate::check::{self, Place};
+use crate::driver_package::Driver;
+use crate::image::Architecture;
 use crate::pack::{self, Delivery, Order};
 use crate::sign::{self, Signer, Signing};
 use crate::verify;
@@ -17,7 +19,8 @@ const USAGE: &str = "\
 usage: package <command> [options]
 
 package   makes the driver package and everything that carries it
-  --driver FILE         pvpanic.sys (default: target/driver/x64/pvpanic.sys)
+  --driver FILE         pvpanic.sys (default: target/driver/x64/pvpanic.sys);
+                        again for another architecture
   --pdb FILE            its symbols (default: beside it)
   --out DIR             where to (default: target/dist)
   --sign WHO            none (default), test, pfx:FILE or pkcs11:URI
@@ -33,8 +36,8 @@ The password of a key comes from PVPANIC_SIGN_PASSWORD, or is asked for.";
 
 struct Options {
     target: PathBuf,
-    driver: Option<PathBuf>,
-    symbols: Option<PathBuf>,
+    drivers: Vec<PathBuf>,
+    symbols: Vec<PathBuf>,
     out: Option<PathBuf>,
     root: Option<PathBuf>,
     signing: Signing,
@@ -72,8 +75,8 @@ fn options(mut parser: Parser) -> Result<Options> {
     let mut options = Options {
         target: std::env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| repository().join("target"), PathBuf::from),
-        driver: None,
-        symbols: None,
+        drivers: Vec::new(),
+        symbols: Vec::new(),
         out: None,
         root: None,
         signing: Signing::default(),
@@ -82,8 +85,8 @@ fn options(mut parser: Parser) -> Result<Options> {
     };
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("driver") => options.driver = Some(parser.value()?.into()),
-            Arg::Long("pdb") => options.symbols = Some(parser.value()?.into()),
+            Arg::Long("driver") => options.drivers.push(parser.value()?.into()),
+            Arg::Long("pdb") => options.symbols.push(parser.value()?.into()),
             Arg::Long("out") => options.out = Some(parser.value()?.into()),
             Arg::Long("root") => options.root = Some(parser.value()?.into()),
             Arg::Long("sign") => {
@@ -110,13 +113,23 @@ fn repository() -> &'static Path {
 
 impl Options {
     fn order(self) -> Order {
-        let driver = self
-            .driver
-            .unwrap_or_else(|| self.target.join("driver/x64/pvpanic.sys"));
+        let mut images = self.drivers;
+        if images.is_empty() {
+            images.push(self.target.join("driver/x64/pvpanic.sys"));
+        }
+        let mut symbols = self.symbols.into_iter();
+        let drivers = images
+            .into_iter()
+            .map(|image| Driver {
+                symbols: symbols
+                    .next()
+                    .unwrap_or_else(|| image.with_extension("pdb")),
+                image,
+            })
+            .collect();
         Order {
             repository: repository().to_owned(),
-            symbols: self.symbols.unwrap_or_else(|| driver.with_extension("pdb")),
-            driver,
+            drivers,
             out: self.out.unwrap_or_else(|| self.target.join("dist")),
             target: self.target,
             signing: self.signing,
@@ -170,11 +183,14 @@ fn sign_files(options: &Options) -> Result<()> {
 
 fn check_all(options: Options) -> Result<()> {
     let order = options.order();
+    let [driver] = &order.drivers[..] else {
+        bail!("check takes one driver");
+    };
     let tally = check::run(&Place {
+        driver: driver.image.clone(),
+        symbols: driver.symbols.clone(),
         repository: order.repository,
         target: order.target,
-        driver: order.driver,
-        symbols: order.symbols,
     })?;
     println!("{} passed, {} failed", tally.passed, tally.failed);
     if tally.failed > 0 {
@@ -188,8 +204,14 @@ fn verify_folder(options: &Options) -> Result<()> {
         .out
         .clone()
         .unwrap_or_else(|| options.target.join("dist"));
-    let package = verify::verify(&dist.join("x64"), options.root.as_deref())?;
-    for line in verify::checksums(&dist)?.iter().chain(&package) {
+    let mut report = verify::checksums(&dist)?;
+    for architecture in [Architecture::X64, Architecture::Arm64] {
+        let folder = dist.join(architecture.folder());
+        if folder.exists() {
+            report.extend(verify::verify(&folder, options.root.as_deref())?);
+        }
+    }
+    for line in report {
         println!("{line}");
     }
     Ok(())

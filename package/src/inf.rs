@@ -7,7 +7,8 @@ pub mod stamp;
 
 use std::fmt;
 
-/// One breach of a rule, as a compiler reports it.
+/// One breach of a rule. Its text goes after the file's name and a colon, as a
+/// compiler reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Line in the INF, from 1.
@@ -40,7 +41,7 @@ impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "line {}: error[{}]: {}\n  help: {}",
+            "{}: error[{}]: {}\n  help: {}",
             self.line, self.rule, self.what, self.help
         )
     }

@@ -4,6 +4,7 @@
 pub mod catalogue;
 pub mod check;
 pub mod commit;
+pub mod driver_package;
 pub mod image;
 pub mod inf;
 pub mod media;

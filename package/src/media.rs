@@ -13,10 +13,10 @@ pub use self::iso::{iso, systems};
 pub use self::sbom::sbom;
 pub use self::zip::zip;
 
-/// A file of the package.
+/// A file, by its name or path within what it is part of.
 #[derive(Clone, Debug)]
 pub struct File {
-    /// Name without path.
+    /// Name or path, with `/`.
     pub name: String,
     /// Content.
     pub bytes: Vec<u8>,

@@ -69,6 +69,7 @@ pub struct Key {
     source: Source,
     timestamp: Option<String>,
     signtool: Option<PathBuf>,
+    root: Option<PathBuf>,
 }
 
 /// Signs `file` in place. It is replaced only when the signature is complete.
@@ -85,6 +86,14 @@ pub fn sign(key: &Key, file: &Path) -> Result<()> {
             },
         ) => signtool::sign(signtool, pfx, password, key.timestamp.as_deref(), file),
         _ => osslsigncode::sign(key, file),
+    }
+}
+
+impl Key {
+    /// The root of the key's certificate, where it is known: the test one's.
+    #[must_use]
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
     }
 }
 
@@ -114,11 +123,13 @@ impl Signing {
     /// A file is not there, no password is given, or the test certificate
     /// can't be made.
     pub fn key(&self, target: &Path) -> Result<Option<Key>> {
+        let mut root = None;
         let source =
             match &self.signer {
                 Signer::None => return Ok(None),
                 Signer::Test => {
                     let authority = test_authority(&target.join("sign"))?;
+                    root = Some(authority.root);
                     Source::Pem {
                         certificates: authority.leaf,
                         key: authority.key,
@@ -141,6 +152,7 @@ impl Signing {
             source,
             timestamp: self.timestamp.clone(),
             signtool: windows_kit::find().signtool,
+            root,
         }))
     }
 }

@@ -18,6 +18,10 @@ impl Staging {
     /// `parent` can't be written.
     pub fn new(parent: &Path) -> Result<Self> {
         let path = parent.join(format!(".staging-{}", std::process::id()));
+        if path.exists() {
+            // Of a process that was killed: ours is the only one of this number.
+            drop(fs::remove_dir_all(&path));
+        }
         fs::create_dir(&path).with_context(|| format!("{} can't be written", parent.display()))?;
         Ok(Self(path))
     }

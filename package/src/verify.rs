@@ -30,10 +30,10 @@ pub fn verify(folder: &Path, roots: Option<&Path>) -> Result<Report> {
         Member::flat("pvpanic.inf", &read("pvpanic.inf")?),
     ];
     let listing = catalogue::read(&read("pvpanic.cat")?).context("pvpanic.cat")?;
-    let mut report = Vec::new();
-    for member in &members {
-        report.push(listed(member, &listing)?);
-    }
+    let mut report = members
+        .iter()
+        .map(|member| listed(member, &listing))
+        .collect::<Result<Report>>()?;
     if let Some(roots) = roots {
         ensure!(listing.signed, "pvpanic.cat is not signed");
         let catalogue = folder.join("pvpanic.cat");

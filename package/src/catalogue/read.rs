@@ -1,6 +1,6 @@
 //! Reading a catalogue, ours or another's, signed or not.
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use cms::content_info::ContentInfo;
 use cms::signed_data::SignedData;
 use der::asn1::ObjectIdentifier;
@@ -22,8 +22,7 @@ pub struct Listing {
     pub members: Vec<Listed>,
     /// Names and values that hold for the whole catalogue.
     pub attributes: Vec<(String, String)>,
-    /// The DER of the signature's certificates' container: the whole message,
-    /// when somebody signed it.
+    /// Whether somebody signed it.
     pub signed: bool,
 }
 
@@ -40,11 +39,24 @@ pub struct Listed {
     pub attributes: Vec<(String, String)>,
 }
 
+impl Listed {
+    /// Takes what one attribute says of the kind, if it says one that is known.
+    fn is(&mut self, kind: Option<Kind>) -> Result<()> {
+        let Some(kind) = kind else {
+            return Ok(());
+        };
+        ensure!(
+            self.kind.replace(kind).is_none_or(|known| known == kind),
+            "an entry says that it is an image and that it is none"
+        );
+        Ok(())
+    }
+}
+
 /// Reads a catalogue of version 2.
 ///
 /// # Errors
-/// Not DER, not a catalogue, or with an attribute that contradicts the rest:
-/// what is wrong and where.
+/// Not DER, not a catalogue, or with attributes that contradict each other.
 pub fn read(bytes: &[u8]) -> Result<Listing> {
     let content = ContentInfo::from_der(bytes).context("not a PKCS#7 message")?;
     expect("content type", content.content_type, SIGNED_DATA)?;
@@ -106,33 +118,24 @@ fn member(subject: &TrustedSubject) -> Result<Listed> {
         match attribute.oid {
             NAME_VALUE => listed.attributes.push(name_value(&value)?),
             MEMBER_INFO_V2 => {
-                let kind = match value.first() {
-                    Some(0x80) => Kind::Image,
-                    Some(0x82) => Kind::Flat,
-                    other => bail!("member kind {other:02x?} is not known"),
-                };
-                ensure!(
-                    listed.kind.is_none_or(|known| known == kind),
-                    "kinds differ"
-                );
-                listed.kind = Some(kind);
+                listed.is(match value.first() {
+                    Some(0x80) => Some(Kind::Image),
+                    Some(0x82) => Some(Kind::Flat),
+                    _ => None,
+                })?;
             }
             INDIRECT_DATA => {
                 let indirect = IndirectData::from_der(&value)?;
                 expect("digest", indirect.digest.algorithm.oid, SHA256)?;
-                let kind = match indirect.data.oid {
-                    PE_IMAGE_DATA => Kind::Image,
-                    FLAT_DATA => Kind::Flat,
-                    other => bail!("subject type {other} is not known"),
-                };
-                ensure!(
-                    listed.kind.is_none_or(|known| known == kind),
-                    "kinds differ"
-                );
-                listed.kind = Some(kind);
+                listed.is(match indirect.data.oid {
+                    PE_IMAGE_DATA => Some(Kind::Image),
+                    FLAT_DATA => Some(Kind::Flat),
+                    _ => None,
+                })?;
                 listed.digest = Some(indirect.digest.digest.as_bytes().to_vec());
             }
-            other => bail!("attribute {other} is not known"),
+            // Others' catalogues may have more to say.
+            _ => {}
         }
     }
     Ok(listed)

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Place, Tally};
 use crate::commit;
+use crate::driver_package::Driver;
 use crate::image::Image;
 use crate::pack::{self, Delivery, Order, VERSION};
 use crate::sign::{self, Signer, Signing};
@@ -85,8 +86,10 @@ fn order(place: &Place, repository: &Path, out: PathBuf, signer: Signer) -> Orde
     Order {
         repository: repository.to_owned(),
         target: place.target.clone(),
-        driver: place.driver.clone(),
-        symbols: place.symbols.clone(),
+        drivers: vec![Driver {
+            image: place.driver.clone(),
+            symbols: place.symbols.clone(),
+        }],
         out,
         signing: Signing {
             signer,
@@ -440,9 +443,9 @@ fn bill(_: &Place, _: &Path, made: &Made) -> Result<()> {
         "pvpanic-protocol",
         "wdk",
         "wdk-sys",
-        "pvpanic.sys",
-        "pvpanic.inf",
-        "pvpanic.cat",
+        "x64/pvpanic.sys",
+        "x64/pvpanic.inf",
+        "x64/pvpanic.cat",
     ] {
         ensure!(names.contains(&name), "{name} is not in {names:?}");
     }

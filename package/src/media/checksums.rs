@@ -2,16 +2,15 @@
 
 use sha2::{Digest as _, Sha256};
 
-/// One line for each pair of name and content.
-pub fn checksums<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> String {
-    let mut lines = String::new();
-    for (name, bytes) in files {
-        lines.push_str(&sha256(bytes));
-        lines.push_str("  ");
-        lines.push_str(name);
-        lines.push('\n');
-    }
-    lines
+use super::File;
+
+/// One line for each file.
+pub fn checksums<'a>(files: impl IntoIterator<Item = &'a File>) -> String {
+    let lines: Vec<String> = files
+        .into_iter()
+        .map(|file| format!("{}  {}\n", sha256(&file.bytes), file.name))
+        .collect();
+    lines.concat()
 }
 
 /// The SHA-256 of `bytes` in hexadecimal.

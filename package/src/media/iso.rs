@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 
-use super::File;
 use crate::commit::Date;
+use crate::driver_package::DriverPackage;
 use crate::image::Architecture;
 use crate::staging::Staging;
 use crate::tool::Tool;
@@ -26,26 +26,22 @@ pub const fn systems(architecture: Architecture) -> (&'static [&'static str], &'
     }
 }
 
-/// An image with `files` in `pvpanic/<system>/<architecture>/`, made within
-/// the folder `within`.
+/// An image with each package in `pvpanic/<system>/<architecture>/`, made
+/// within the folder `within`.
 ///
 /// # Errors
 /// xorriso is missing or fails, or `within` can't be written.
-pub fn iso(
-    files: &[File],
-    architecture: Architecture,
-    label: &str,
-    date: Date,
-    within: &Path,
-) -> Result<Vec<u8>> {
+pub fn iso(packages: &[DriverPackage], label: &str, date: Date, within: &Path) -> Result<Vec<u8>> {
     let staging = Staging::new(within)?;
     let tree = staging.path().join("tree");
-    let (names, processor) = systems(architecture);
-    for name in names {
-        let folder = tree.join("pvpanic").join(name).join(processor);
-        fs::create_dir_all(&folder)?;
-        for file in files {
-            fs::write(folder.join(&file.name), &file.bytes)?;
+    for package in packages {
+        let (names, processor) = systems(package.architecture);
+        for name in names {
+            let folder = tree.join("pvpanic").join(name).join(processor);
+            fs::create_dir_all(&folder)?;
+            for file in &package.files {
+                fs::write(folder.join(&file.name), &file.bytes)?;
+            }
         }
     }
     let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(date.seconds)?);
