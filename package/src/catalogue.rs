@@ -16,7 +16,7 @@
 //! - maharmstone/nyan and LINBIT/generate-cat-file, programs that write
 //!   catalogues: the link of an image without page hashes, `HWID1` and so on
 //!   in lower case, and `OS` for the whole catalogue;
-//! - `Inf2Cat` (Microsoft, "Inf2Cat"), for the names of systems.
+//! - Microsoft's page on `Inf2Cat`, for the names of systems.
 
 mod asn1;
 mod read;
