@@ -1,6 +1,6 @@
 //! What a process gives to the model.
 
-use std::ptr::NonNull;
+use std::{cell::RefCell, collections::BTreeMap, ptr::NonNull};
 
 use nt_model::{AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection};
 
@@ -52,6 +52,23 @@ fn unmap(start: NonNull<u8>, pages: usize) {
     unsafe { libc::munmap(start.as_ptr().cast(), pages * PAGE_SIZE) };
 }
 
+fn protect(start: NonNull<u8>, pages: usize, protection: Protection) {
+    // SAFETY: only pages that `map` gave, and that the model alone uses, come here.
+    unsafe {
+        libc::mprotect(
+            start.as_ptr().cast(),
+            pages * PAGE_SIZE,
+            flags_of(protection),
+        )
+    };
+}
+
+thread_local! {
+    /// Pages of earlier lives by their number: most of a life's time would go into
+    /// mapping them anew.
+    static KEPT: RefCell<BTreeMap<usize, Vec<NonNull<u8>>>> = RefCell::default();
+}
+
 impl Machine for Process {
     fn report(&mut self, line: &str) {
         self.report.push(line.to_owned());
@@ -97,22 +114,22 @@ impl Machine for Process {
     }
 
     fn allocate_pages(&mut self, pages: usize) -> Option<NonNull<u8>> {
-        map(pages, Protection::ReadWrite)
+        let kept = KEPT.with_borrow_mut(|kept| kept.get_mut(&pages).and_then(Vec::pop));
+        let Some(start) = kept else {
+            return map(pages, Protection::ReadWrite);
+        };
+        protect(start, pages, Protection::ReadWrite);
+        // SAFETY: the pages are the process's own, writable and unused.
+        unsafe { start.as_ptr().write_bytes(0, pages * PAGE_SIZE) };
+        Some(start)
     }
 
     fn free_pages(&mut self, start: NonNull<u8>, pages: usize) {
-        unmap(start, pages);
+        KEPT.with_borrow_mut(|kept| kept.entry(pages).or_default().push(start));
     }
 
     fn protect(&mut self, start: NonNull<u8>, pages: usize, protection: Protection) {
-        // SAFETY: the model names pages that `map` gave and that it alone uses.
-        unsafe {
-            libc::mprotect(
-                start.as_ptr().cast(),
-                pages * PAGE_SIZE,
-                flags_of(protection),
-            )
-        };
+        protect(start, pages, protection);
     }
 
     fn set_decode(&mut self, device: &DeviceDescription, on: bool) {

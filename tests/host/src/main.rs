@@ -9,6 +9,9 @@ use host::{Device, Life, Outcome, Paths, live, suite};
 const USAGE: &str = "usage: host run --driver FILE [--device isa|pci[,capability=N…]]… --scenario FILE\n       \
                      host suite --driver FILE --plain FILE… --order FILE --sinner FILE [--seed N]";
 
+/// Failures that are printed; one mistake often makes hundreds.
+const MOST_SHOWN: usize = 20;
+
 /// The values of each option, in order.
 struct Options(Vec<(String, String)>);
 
@@ -83,7 +86,7 @@ fn run_suite(words: impl Iterator<Item = String>) -> Result<bool, String> {
     let seed = options.one("--seed").map_or(Ok(1), str::parse);
     let seed = seed.map_err(|_| format!("--seed needs a number\n{USAGE}"))?;
     let results = suite(&paths, seed).map_err(|error| format!("an image: {error}"))?;
-    for failure in &results.failed {
+    for failure in results.failed.iter().take(MOST_SHOWN) {
         println!("failed: {failure}");
     }
     for line in &results.summary {

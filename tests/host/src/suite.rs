@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use nt_model::{AcpiValue, Outcome, RULES};
+use nt_model::{AcpiValue, Outcome, RULES, Resource};
 
 use crate::{
     Life,
@@ -161,10 +161,10 @@ fn framework_versions(results: &mut Results, path: &Path, image: &[u8]) {
         let bound = life.line("bound").and_then(|line| text(line, "kmdf"));
         let needs = bound.and_then(|version| version.strip_prefix("1.")?.parse::<u32>().ok());
         let loaded = life.line("loaded").and_then(|line| text(line, "status"));
-        let right = match needs {
-            Some(needs) => needs <= has && loaded == Some("0x00000000"),
-            None => loaded == Some("0xc0000059"),
-        };
+        let right = needs.map_or_else(
+            || loaded == Some("0xc0000059"),
+            |needs| needs <= has && loaded == Some("0x00000000"),
+        );
         results.check(right && life.outcome == Outcome::Complete, || {
             format!(
                 "{} on build {build}: bound {bound:?}, loaded {loaded:?}; {}",
@@ -350,7 +350,7 @@ fn faults(results: &mut Results, image: &[u8]) {
 
 /// Damaged images are laid out or refused, but never crash the loader.
 fn broken_images(results: &mut Results, image: &[u8], seed: u64) {
-    const CASES: u32 = 20_000;
+    const CASES: u32 = 80_000;
     let mut random = Random(seed);
     let (mut refused, mut accepted) = (0, 0);
     for _ in 0..CASES {
@@ -398,7 +398,7 @@ fn broken_images(results: &mut Results, image: &[u8], seed: u64) {
 /// Random resources, ACPI answers and orders of events: never a broken rule, and
 /// never a write to a place that is not the device's.
 fn machines(results: &mut Results, image: &[u8], seed: u64) {
-    const CASES: u32 = 2_000;
+    const CASES: u32 = 20_000;
     const EVENTS: [&str; 11] = [
         "start",
         "restart 0",
@@ -417,6 +417,9 @@ fn machines(results: &mut Results, image: &[u8], seed: u64) {
         let mut isa = Device::isa(0x505, random.next().to_le_bytes()[0]);
         isa.wrpt = random.below(2) == 0;
         isa.rdpt = acpi_answer(&mut random);
+        if random.below(4) == 0 {
+            isa.resources = Some(resources(&mut random));
+        }
         let mut pci = Device::pci(4, 0xFEBF_1000, random.next().to_le_bytes()[0]);
         pci.length = 1 + u32::try_from(random.below(64)).unwrap_or(0);
         let mut scenario = String::from("load\nstart\n");
@@ -446,6 +449,31 @@ fn machines(results: &mut Results, image: &[u8], seed: u64) {
     results
         .summary
         .push(format!("{CASES} random machines and orders of events"));
+}
+
+/// None, many, empty, unaligned, above 4 GiB, at the end of the address space.
+fn resources(random: &mut Random) -> Vec<Resource> {
+    const STARTS: [u64; 7] = [
+        0,
+        0x505,
+        0xFFFF,
+        0xFEBF_1001,
+        0x12_3456_7000,
+        0xF_FFFF_FFFF_FFFF,
+        u64::MAX,
+    ];
+    const LENGTHS: [u32; 6] = [0, 1, 2, 4096, 0x1_0001, u32::MAX];
+    (0..random.below(4))
+        .map(|_| {
+            let start = STARTS[usize::try_from(random.below(7)).unwrap_or(0)];
+            let length = LENGTHS[usize::try_from(random.below(6)).unwrap_or(0)];
+            if random.below(2) == 0 {
+                Resource::Port { start, length }
+            } else {
+                Resource::Memory { start, length }
+            }
+        })
+        .collect()
 }
 
 fn acpi_answer(random: &mut Random) -> Acpi {

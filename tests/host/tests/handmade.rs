@@ -17,7 +17,7 @@ fn put32(file: &mut [u8], at: usize, value: u32) {
 }
 
 /// A driver whose entry point is `code`, in a section of its own; behind it a
-/// section with an import of DbgPrint, whose slot is at offset 0x2060.
+/// section with an import of `DbgPrint`, whose slot is at offset 0x2060.
 fn driver(code: &[u8]) -> Vec<u8> {
     let mut file = vec![0; FILE_HEADERS + 2 * 0x200];
     put(&mut file, 0, b"MZ");
@@ -61,8 +61,8 @@ fn life(code: &[u8], scenario: &str) -> Life {
 }
 
 fn rule(life: &Life) -> &str {
-    let line = life.line("violation").unwrap_or_default();
-    line.split('"').nth(5).unwrap_or_default()
+    let violation = life.line("violation").unwrap_or_default();
+    violation.split('"').nth(5).unwrap_or_default()
 }
 
 /// `mov eax, status; ret`.

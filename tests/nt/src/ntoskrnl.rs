@@ -203,15 +203,21 @@ fn map(state: &mut State<'_>, physical: u64, length: u64) -> Result<u64, Stop> {
              to do it; see \"Finding and Mapping Hardware Resources\"",
         ));
     };
-    let assigned = state.devices[owner]
-        .description
-        .resources
-        .iter()
-        .any(|resource| {
-            matches!(*resource, Resource::Memory { start, length: size }
-            if physical >= start && physical.checked_add(length)
-                .is_some_and(|end| end <= start + u64::from(size)))
-        });
+    let assigned =
+        state.devices[owner]
+            .description
+            .resources
+            .iter()
+            .any(|resource| match *resource {
+                Resource::Memory {
+                    start,
+                    length: size,
+                } => physical
+                    .checked_sub(start)
+                    .and_then(|offset| offset.checked_add(length))
+                    .is_some_and(|end| end <= size.into()),
+                Resource::Port { .. } => false,
+            });
     if !assigned {
         return Err(violation(
             "map-outside-resources",

@@ -387,15 +387,15 @@ impl State<'_> {
     }
 
     fn port_assigned(&self, port: u16, width: u8) -> bool {
-        let port = u64::from(port);
         self.devices
             .iter()
             .filter(|device| device.has_resources)
-            .any(|device| {
-                device.description.resources.iter().any(|resource| {
-                    matches!(*resource, Resource::Port { start, length }
-                    if port >= start && port + u64::from(width) <= start + u64::from(length))
-                })
+            .flat_map(|device| &device.description.resources)
+            .any(|resource| match *resource {
+                Resource::Port { start, length } => u64::from(port)
+                    .checked_sub(start)
+                    .is_some_and(|offset| offset + u64::from(width) <= length.into()),
+                Resource::Memory { .. } => false,
             })
     }
 
