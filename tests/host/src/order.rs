@@ -80,6 +80,49 @@ pub const ORDERS: &[Order] = &[
                     SelfManagedIoFlush SelfManagedIoCleanup CleanupCallback DestroyCallback",
     },
     Order {
+        name: "a failed power-up is followed by release and by restarts",
+        scenario: "set Fail 2\nload\nstart\n",
+        callbacks: "DriverEntry \
+            DriverDeviceAdd PrepareHardware D0Entry ReleaseHardware CleanupCallback DestroyCallback \
+            DriverDeviceAdd PrepareHardware D0Entry ReleaseHardware CleanupCallback DestroyCallback \
+            DriverDeviceAdd PrepareHardware D0Entry ReleaseHardware CleanupCallback DestroyCallback \
+            DriverDeviceAdd PrepareHardware D0Entry ReleaseHardware CleanupCallback DestroyCallback \
+            DriverDeviceAdd PrepareHardware D0Entry ReleaseHardware CleanupCallback DestroyCallback \
+            DriverDeviceAdd PrepareHardware D0Entry ReleaseHardware CleanupCallback DestroyCallback",
+    },
+    Order {
+        name: "a dump asks for pages and data before it is written, and the others come last",
+        scenario: "load\nstart\nbugcheck 0xE2 dump\n",
+        callbacks: "DriverEntry DriverDeviceAdd PrepareHardware D0Entry \
+                    D0EntryPostInterruptsEnabled SelfManagedIoInit \
+                    KbCallbackTriageDumpData KbCallbackAddPages KbCallbackDumpIo KbCallbackDumpIo \
+                    KbCallbackDumpIo KbCallbackDumpIo KbCallbackSecondaryDumpData KbCallbackDumpIo \
+                    KbCallbackDumpIo BugCheckCallback",
+    },
+    Order {
+        name: "builds before 1809 have no triage data",
+        scenario: "set build 14393\nload\nstart\nbugcheck 0xE2 dump\n",
+        callbacks: "DriverEntry DriverDeviceAdd PrepareHardware D0Entry \
+                    D0EntryPostInterruptsEnabled SelfManagedIoInit \
+                    KbCallbackAddPages KbCallbackDumpIo KbCallbackDumpIo KbCallbackDumpIo \
+                    KbCallbackDumpIo KbCallbackSecondaryDumpData KbCallbackDumpIo \
+                    KbCallbackDumpIo BugCheckCallback",
+    },
+    Order {
+        name: "a dump that breaks off has no completion",
+        scenario: "load\nstart\nbugcheck 0xE2 dump-fails=2\n",
+        callbacks: "DriverEntry DriverDeviceAdd PrepareHardware D0Entry \
+                    D0EntryPostInterruptsEnabled SelfManagedIoInit \
+                    KbCallbackTriageDumpData KbCallbackAddPages KbCallbackDumpIo KbCallbackDumpIo \
+                    BugCheckCallback",
+    },
+    Order {
+        name: "without a dump only the plain callbacks run",
+        scenario: "load\nstart\nbugcheck 0xE2 no-dump\n",
+        callbacks: "DriverEntry DriverDeviceAdd PrepareHardware D0Entry \
+                    D0EntryPostInterruptsEnabled SelfManagedIoInit BugCheckCallback",
+    },
+    Order {
         name: "a refused device leaves nothing to undo",
         scenario: "set Fail 4\nload\nstart\n",
         callbacks: "DriverEntry DriverDeviceAdd",

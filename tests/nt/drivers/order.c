@@ -1,7 +1,8 @@
 /*
- * A KMDF driver with every Plug and Play and power callback, none of which does
- * anything but fail if the value Fail of the service's Parameters key is its
- * number: for checking in which order the kernel model calls them.
+ * A KMDF driver with every Plug and Play and power callback and a bug-check
+ * callback of every kind, none of which does anything but fail if the value Fail
+ * of the service's Parameters key is its number: for checking in which order the
+ * kernel model calls them.
  */
 #include <ntddk.h>
 #include <wdf.h>
@@ -9,6 +10,29 @@
 DRIVER_INITIALIZE DriverEntry;
 
 static ULONG Fail;
+
+static UCHAR Component[] = "order";
+static KBUGCHECK_CALLBACK_RECORD CrashRecord;
+static KBUGCHECK_REASON_CALLBACK_RECORD ReasonRecords[4];
+static const KBUGCHECK_CALLBACK_REASON Reasons[4] = {
+    KbCallbackSecondaryDumpData, KbCallbackDumpIo, KbCallbackAddPages,
+    (KBUGCHECK_CALLBACK_REASON)7 /* KbCallbackTriageDumpData */
+};
+
+static VOID NTAPI OnReason(KBUGCHECK_CALLBACK_REASON Reason,
+                           PKBUGCHECK_REASON_CALLBACK_RECORD Record, PVOID Data, ULONG Length)
+{
+    UNREFERENCED_PARAMETER(Reason);
+    UNREFERENCED_PARAMETER(Record);
+    UNREFERENCED_PARAMETER(Data);
+    UNREFERENCED_PARAMETER(Length);
+}
+
+static VOID NTAPI OnCrash(PVOID Buffer, ULONG Length)
+{
+    UNREFERENCED_PARAMETER(Buffer);
+    UNREFERENCED_PARAMETER(Length);
+}
 
 /* A status that nothing else gives. */
 #define RESULT(Number) (Fail == (Number) ? STATUS_DEVICE_CONFIGURATION_ERROR : STATUS_SUCCESS)
@@ -21,13 +45,25 @@ static NTSTATUS NTAPI OnPrepare(WDFDEVICE Device, WDFCMRESLIST Raw, WDFCMRESLIST
         WdfDeviceSetFailed(Device, WdfDeviceFailedNoRestart);
         return STATUS_DEVICE_CONFIGURATION_ERROR;
     }
-    return RESULT(1);
+    if (Fail == 1)
+        return STATUS_DEVICE_CONFIGURATION_ERROR;
+    CrashRecord.State = BufferEmpty;
+    KeRegisterBugCheckCallback(&CrashRecord, OnCrash, NULL, 0, Component);
+    for (ULONG Index = 0; Index < 4; Index++) {
+        ReasonRecords[Index].State = BufferEmpty;
+        KeRegisterBugCheckReasonCallback(&ReasonRecords[Index], OnReason, Reasons[Index],
+                                         Component);
+    }
+    return STATUS_SUCCESS;
 }
 
 static NTSTATUS NTAPI OnRelease(WDFDEVICE Device, WDFCMRESLIST Translated)
 {
     UNREFERENCED_PARAMETER(Device);
     UNREFERENCED_PARAMETER(Translated);
+    KeDeregisterBugCheckCallback(&CrashRecord);
+    for (ULONG Index = 0; Index < 4; Index++)
+        KeDeregisterBugCheckReasonCallback(&ReasonRecords[Index]);
     return STATUS_SUCCESS;
 }
 
