@@ -5,6 +5,7 @@
 
 mod architectures;
 mod broken_inf;
+mod damage;
 mod delivery;
 mod documents;
 mod have_disk;

@@ -126,23 +126,25 @@ fn version(file: &PeFile64<'_>) -> Result<Version> {
         .resource_directory(file.data(), &sections)?
         .context("the image has no resources")?;
     let root = directory.root()?;
-    let mut table = root
+    let mut entry = root
         .entries
         .iter()
         .find(|entry| entry.name_or_id().id() == Some(pe::RT_VERSION))
         .context("the image has no version resource")?
         .data(directory)?;
-    let entry = loop {
-        match table {
-            ResourceDirectoryEntryData::Table(inner) => {
-                table = inner
-                    .entries
-                    .first()
-                    .context("an empty resource table")?
-                    .data(directory)?;
-            }
-            ResourceDirectoryEntryData::Data(entry) => break entry,
+    // Below the type come the name and the language, and then the data; a
+    // damaged image may have tables that lead back to themselves.
+    for _ in 0..2 {
+        if let ResourceDirectoryEntryData::Table(table) = entry {
+            entry = table
+                .entries
+                .first()
+                .context("an empty resource table")?
+                .data(directory)?;
         }
+    }
+    let ResourceDirectoryEntryData::Data(entry) = entry else {
+        bail!("the version resource has too many levels");
     };
     let bytes = sections
         .pe_data_at(file.data(), entry.offset_to_data.get(LE))

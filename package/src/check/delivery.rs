@@ -78,6 +78,7 @@ pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
     for (name, test) in tests {
         tally.take(name, test(place, work, &made));
     }
+    super::damage::run(&made.folder, tally);
     super::documents::run(place, work, &made.out, tally);
     super::have_disk::run(place, work, &made.folder, tally);
 }
