@@ -6,7 +6,7 @@ use alloc::{collections::BTreeSet, format, vec::Vec};
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 use crate::{
-    kernel::{DISPATCH_LEVEL, Invocation, State},
+    kernel::{DISPATCH_LEVEL, HIGH_LEVEL, Invocation, State},
     machine::{PAGE_SIZE, Registers, Resource, Trap},
     memory::Kind,
     report::Line,
@@ -136,6 +136,16 @@ pub fn access(code: &[u8], registers: &Registers) -> Option<Access> {
         Mnemonic::Mov | Mnemonic::Movzx => memory_access(&instruction, registers, length),
         _ => None,
     }
+}
+
+/// The IRQL that the instruction in `code` is about to write to CR8, if it does.
+fn written_irql(code: &[u8], registers: &Registers) -> Option<u8> {
+    let instruction = decode(code, registers.rip);
+    let writes = instruction.mnemonic() == Mnemonic::Mov
+        && instruction.op0_kind() == OpKind::Register
+        && instruction.op0_register() == Register::CR8;
+    let value = writes.then(|| value_of(registers, instruction.op1_register()))??;
+    u8::try_from(value).ok().filter(|irql| *irql <= HIGH_LEVEL)
 }
 
 fn memory_access(instruction: &Instruction, registers: &Registers, length: u8) -> Option<Access> {
@@ -342,6 +352,10 @@ impl State<'_> {
         let length = self.readable(registers.rip, LONGEST_INSTRUCTION);
         // SAFETY: these bytes lie in one section, which is accessible now.
         let code = unsafe { core::slice::from_raw_parts(registers.rip as *const u8, length) };
+        if let Some(irql) = written_irql(code, registers) {
+            self.set_irql(irql);
+            return;
+        }
         let Some(access) = access(code, registers) else {
             return;
         };
