@@ -1,5 +1,7 @@
 //! The commands of this repository.
 
+mod elsewhere;
+mod mutants;
 mod options;
 mod run;
 mod story;
@@ -31,6 +33,7 @@ usage: cargo xtask COMMAND
              --expect EVENT[,EVENT]      compare the whole list of events; or none
              and the options of demo
   test     all tests, or one suite: format, lint, unit, image, nt, qemu
+  mutants  the driver with one fault in it, again and again
   bench    sizes and times
 ";
 
@@ -65,6 +68,10 @@ fn dispatch() -> Result<ExitCode> {
         }
         "demo" => return run::demo(&Options::parse(Command::Demo, &mut parser)?),
         "run" => return run::run(&Options::parse(Command::Run, &mut parser)?),
+        "mutants" => {
+            end_of(&mut parser)?;
+            return mutants::run();
+        }
         "test" => {
             let suite = match parser.next()? {
                 None => None,

@@ -1,9 +1,10 @@
 //! `test`: all suites, or one.
 
+mod faults;
 mod format;
 mod image;
 mod lint;
-mod qemu;
+pub mod qemu;
 mod unit;
 
 use std::{
@@ -30,6 +31,7 @@ const SUITES: &[Suite] = &[
     ("unit", unit::run),
     ("image", image::run),
     ("qemu", qemu::run),
+    ("faults", faults::run),
 ];
 
 /// What has passed and what has failed.

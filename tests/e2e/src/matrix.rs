@@ -30,6 +30,8 @@ pub struct Row {
     pub statuses: Vec<u32>,
     /// How the run ends.
     pub end: End,
+    /// How many device properties there are in the end, where that is checked.
+    pub properties: Option<usize>,
 }
 
 /// The hardware IDs that the driver is for.
@@ -64,7 +66,13 @@ impl Row {
             events: events.to_vec(),
             statuses: vec![SUCCESS; devices.len()],
             end: End::Complete,
+            properties: None,
         }
+    }
+
+    const fn properties(mut self, count: usize) -> Self {
+        self.properties = Some(count);
+        self
     }
 
     const fn on(mut self, machine: &'static str) -> Self {
@@ -162,7 +170,9 @@ fn mixes() -> Vec<Row> {
     let dump = &format!("start; {DUMP}");
     let two = &[PANICKED, PANICKED];
     vec![
-        Row::new("q35", &[ISA], crash, &[PANICKED]).on("q35"),
+        Row::new("q35", &[ISA], crash, &[PANICKED])
+            .on("q35")
+            .properties(4),
         Row::new("q35, dump", &[ISA], dump, &[CRASH_LOADED]).on("q35"),
         Row::new(
             "a machine that offers PANICKED only",
@@ -203,7 +213,8 @@ fn mixes() -> Vec<Row> {
             crash,
             &[PANICKED],
         )
-        .statuses(&[FEATURE_NOT_SUPPORTED, SUCCESS]),
+        .statuses(&[FEATURE_NOT_SUPPORTED, SUCCESS])
+        .properties(5),
     ]
 }
 
@@ -213,7 +224,7 @@ fn lives() -> Vec<Row> {
     let pci = HARDWARE_IDS[1];
     let steps = |steps: &str| format!("start; {steps}; {NO_DUMP}");
     vec![
-        Row::new("disabled", &[ISA], &steps(&format!("disable {isa}")), &[]),
+        Row::new("disabled", &[ISA], &steps(&format!("disable {isa}")), &[]).properties(0),
         Row::new(
             "disabled and enabled",
             &[ISA],
@@ -245,6 +256,12 @@ fn lives() -> Vec<Row> {
             "removed by surprise, another stays",
             &[ISA, PCI],
             &steps(&format!("surprise-remove {pci}")),
+            &[PANICKED],
+        ),
+        Row::new(
+            "opened by a program, which is refused",
+            &[ISA],
+            &steps(&format!("open {isa}")),
             &[PANICKED],
         ),
         Row::new("asleep, ISA", &[ISA], &steps("suspend"), &[PANICKED]),

@@ -1,6 +1,7 @@
 //! The driver on real devices of QEMU's, in every situation, judged by QMP.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::Path,
     sync::{
@@ -18,6 +19,9 @@ use e2e::{
 };
 
 use super::Tally;
+
+/// `STATUS_ACCESS_DENIED`, as the report has it.
+const ACCESS_DENIED: &str = "0xc0000022";
 
 /// Machines at a time.
 const WORKERS: usize = 2;
@@ -76,13 +80,29 @@ fn config(row: &Row, driver: &[u8], kernel: &Path) -> Config {
     }
 }
 
+/// Runs row after row with a driver until one fails, and says which and why.
+pub fn first_failure(driver: &[u8], kernel: &Path) -> Option<String> {
+    matrix::rows().iter().find_map(|row| {
+        run::run(&config(row, driver, kernel))
+            .and_then(|outcome| judge(row, &outcome))
+            .err()
+            .map(|error| format!("{}: {error:#}", row.name))
+    })
+}
+
 /// Holds a run against its row.
 fn judge(row: &Row, outcome: &Outcome) -> Result<()> {
     if let Some(violation) = outcome.violations().first() {
         bail!("the driver broke a rule of Windows: {violation}");
     }
-    if outcome.panic_events() != row.events {
-        bail!("other events than expected");
+    let seen = outcome.panic_events();
+    if seen != row.events {
+        bail!(
+            "expected {}, the host saw {}; the driver registered {}",
+            names(&row.events),
+            names(&seen),
+            registered(outcome)
+        );
     }
     if outcome.end != row.end {
         bail!("ended as {:?}, expected {:?}", outcome.end, row.end);
@@ -100,6 +120,30 @@ fn judge(row: &Row, outcome: &Outcome) -> Result<()> {
     if statuses != expected {
         bail!("the starts ended with {statuses:?}, expected {expected:?}");
     }
+    for start in outcome.report.all("started") {
+        if start["attempts"] != 1 {
+            bail!("{} was started {} times", start["id"], start["attempts"]);
+        }
+    }
+    if let Some(trace) = outcome
+        .report
+        .all("trace")
+        .find(|it| it["event"] == "DeviceWarnings")
+    {
+        bail!("the driver warns of a healthy device: {trace}");
+    }
+    if let Some(open) = outcome.report.first("opened")
+        && open["status"] != ACCESS_DENIED
+    {
+        bail!("a program opened the device: {open}");
+    }
+    let properties = properties(outcome);
+    if row
+        .properties
+        .is_some_and(|count| count != properties.len())
+    {
+        bail!("the device properties in the end are {properties:?}");
+    }
     if row.end == End::Complete && outcome.report.first("bugcheck").is_none() {
         bail!(
             "the guest did not come to its bug check: {:?}",
@@ -107,6 +151,34 @@ fn judge(row: &Row, outcome: &Outcome) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// The device properties that are there in the end.
+fn properties(outcome: &Outcome) -> BTreeSet<String> {
+    let mut present = BTreeSet::new();
+    for it in outcome.report.all("property") {
+        let property = format!("{} {}", it["id"], it["key"]);
+        if it["deleted"].is_null() {
+            present.insert(property);
+        } else {
+            present.remove(&property);
+        }
+    }
+    present
+}
+
+/// The callbacks that were registered, for a message.
+fn registered(outcome: &Outcome) -> String {
+    let kinds: Vec<&str> = outcome
+        .report
+        .all("callback")
+        .filter(|it| it["registered"] == true)
+        .filter_map(|it| it["kind"].as_str())
+        .collect();
+    if kinds.is_empty() {
+        return "no callback".to_owned();
+    }
+    kinds.join(", ")
 }
 
 fn names(events: &[&str]) -> String {
