@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::check::{self, Place};
 use crate::driver_package::Driver;
 use crate::image::Architecture;
-use crate::pack::{self, Delivery, Order};
+use crate::pack::{self, Artefact, Delivery, Order};
 use crate::sign::{self, Signer, Signing};
 use crate::verify;
 
@@ -28,6 +28,8 @@ package   makes the driver package and everything that carries it
   --pkcs11-module FILE  the token's library, for pkcs11:
   --timestamp URL       an RFC 3161 server
   --json                print what was made as JSON
+add FILE…              signs files, such as an installer, and puts them beside the
+                        package and into SHA256SUMS (--out DIR, --sign …)
 sign FILE…             signs .sys, .cat, .msi or .cab files (--sign, --timestamp …)
 verify                  verifies what was made (--out DIR, --root FILE for signatures)
 check                   tests all of this, on --driver FILE and --pdb FILE
@@ -64,6 +66,7 @@ fn run(mut parser: Parser) -> Result<()> {
     let options = options(parser)?;
     match command.as_str() {
         "package" => package(options),
+        "add" => add_files(&options),
         "sign" => sign_files(&options),
         "verify" => verify_folder(&options),
         "check" => check_all(options),
@@ -112,7 +115,12 @@ fn repository() -> &'static Path {
 }
 
 impl Options {
+    fn dist(&self) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| self.target.join("dist"))
+    }
+
     fn order(self) -> Order {
+        let out = self.dist();
         let mut images = self.drivers;
         if images.is_empty() {
             images.push(self.target.join("driver/x64/pvpanic.sys"));
@@ -130,7 +138,7 @@ impl Options {
         Order {
             repository: repository().to_owned(),
             drivers,
-            out: self.out.unwrap_or_else(|| self.target.join("dist")),
+            out,
             target: self.target,
             signing: self.signing,
         }
@@ -145,12 +153,7 @@ fn package(options: Options) -> Result<()> {
         println!("{:#}", as_json(&delivery));
         return Ok(());
     }
-    for artefact in &delivery.artefacts {
-        println!(
-            "{:>9}  {}  {}",
-            artefact.size, artefact.sha256, artefact.name
-        );
-    }
+    print_artefacts(&delivery.artefacts);
     for line in delivery.verified.iter().chain(&delivery.notes) {
         println!("{line}");
     }
@@ -167,6 +170,21 @@ fn as_json(delivery: &Delivery) -> serde_json::Value {
         })
         .collect();
     json!({ "artefacts": artefacts, "verified": delivery.verified, "notes": delivery.notes })
+}
+
+fn add_files(options: &Options) -> Result<()> {
+    let key = options.signing.key(&options.target)?;
+    print_artefacts(&pack::add(&options.dist(), &options.files, key.as_ref())?);
+    Ok(())
+}
+
+fn print_artefacts(artefacts: &[Artefact]) {
+    for artefact in artefacts {
+        println!(
+            "{:>9}  {}  {}",
+            artefact.size, artefact.sha256, artefact.name
+        );
+    }
 }
 
 fn sign_files(options: &Options) -> Result<()> {
@@ -200,10 +218,7 @@ fn check_all(options: Options) -> Result<()> {
 }
 
 fn verify_folder(options: &Options) -> Result<()> {
-    let dist = options
-        .out
-        .clone()
-        .unwrap_or_else(|| options.target.join("dist"));
+    let dist = options.dist();
     let mut report = verify::checksums(&dist)?;
     for architecture in [Architecture::X64, Architecture::Arm64] {
         let folder = dist.join(architecture.folder());

@@ -16,6 +16,9 @@ use crate::{verify, windows_kit};
 /// The version of the workspace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The list of checksums beside what was made.
+pub const SUMS: &str = "SHA256SUMS";
+
 /// What to pack, and how.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -85,11 +88,7 @@ pub fn pack(order: &Order) -> Result<Delivery> {
         artefacts: inside(&packages)
             .iter()
             .chain(&carriers)
-            .map(|file| Artefact {
-                name: file.name.clone(),
-                size: file.bytes.len(),
-                sha256: media::sha256(&file.bytes),
-            })
+            .map(artefact)
             .collect(),
         verified: packages
             .into_iter()
@@ -151,7 +150,7 @@ fn carriers(
         bytes: media::iso(packages, &label, date, within)?,
     });
     files.push(File {
-        name: "SHA256SUMS".to_owned(),
+        name: SUMS.to_owned(),
         bytes: media::checksums(files.iter().chain(&inside)).into_bytes(),
     });
     Ok(files)
@@ -179,6 +178,57 @@ fn place(out: &Path, staging: &Path, packages: &[DriverPackage], carriers: &[Fil
             .with_context(|| format!("{} can't be written", into.display()))?;
     }
     Ok(())
+}
+
+/// Adds `files`, such as an installer made from the package, to what is in
+/// `out`: signed with `key`, and listed in `SHA256SUMS`.
+///
+/// # Errors
+/// There is no package in `out`, or a file can't be read, signed or written.
+pub fn add(out: &Path, files: &[PathBuf], key: Option<&Key>) -> Result<Vec<Artefact>> {
+    let sums = out.join(SUMS);
+    let mut lines = fs::read_to_string(&sums)
+        .with_context(|| format!("{} can't be read: make a package first", sums.display()))?;
+    let staging = Staging::new(out)?;
+    let mut added = Vec::new();
+    for path in files {
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .with_context(|| format!("{} has no name", path.display()))?;
+        let staged = staging.path().join(name);
+        fs::copy(path, &staged).with_context(|| format!("{} can't be read", path.display()))?;
+        if let Some(key) = key {
+            sign::sign(key, &staged)?;
+        }
+        let file = File {
+            name: name.to_owned(),
+            bytes: fs::read(&staged)?,
+        };
+        let end = format!("  {name}");
+        let others = lines.lines().filter(|line| !line.ends_with(&end));
+        lines = others
+            .map(|line| format!("{line}\n"))
+            .collect::<Vec<_>>()
+            .concat()
+            + &media::checksums([&file]);
+        added.push(artefact(&file));
+    }
+    fs::write(staging.path().join(SUMS), lines)?;
+    for name in added.iter().map(|file| file.name.as_str()).chain([SUMS]) {
+        let into = out.join(name);
+        fs::rename(staging.path().join(name), &into)
+            .with_context(|| format!("{} can't be written", into.display()))?;
+    }
+    Ok(added)
+}
+
+fn artefact(file: &File) -> Artefact {
+    Artefact {
+        name: file.name.clone(),
+        size: file.bytes.len(),
+        sha256: media::sha256(&file.bytes),
+    }
 }
 
 fn notes(order: &Order) -> Vec<String> {

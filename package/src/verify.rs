@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::catalogue::{self, Kind, Member};
 use crate::image::Image;
 use crate::media::sha256;
+use crate::pack::SUMS;
 use crate::sign;
 
 /// What was verified, one line each.
@@ -53,7 +54,7 @@ pub fn verify(folder: &Path, roots: Option<&Path>) -> Result<Report> {
 /// # Errors
 /// A file is not there or not the one listed, or the list is malformed.
 pub fn checksums(dist: &Path) -> Result<Report> {
-    let path = dist.join("SHA256SUMS");
+    let path = dist.join(SUMS);
     let sums =
         fs::read_to_string(&path).with_context(|| format!("{} can't be read", path.display()))?;
     let mut report = Vec::new();

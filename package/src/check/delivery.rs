@@ -38,7 +38,7 @@ pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
     let Some(made) = made else {
         return;
     };
-    let tests: [(&str, Test); 11] = [
+    let tests: [(&str, Test); 12] = [
         (
             "the package has every artefact that its users take",
             artefacts,
@@ -69,6 +69,10 @@ pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
         (
             "the bill of materials names the driver's crates and files",
             bill,
+        ),
+        (
+            "a file added later is signed and listed in SHA256SUMS",
+            added,
         ),
         (
             "two clones give the same bytes when nobody signs",
@@ -456,6 +460,28 @@ fn bill(_: &Place, _: &Path, made: &Made) -> Result<()> {
             !names.contains(&name),
             "{name} is in the bill and not in the driver"
         );
+    }
+    Ok(())
+}
+
+/// Added twice, as a file is that is made anew.
+fn added(place: &Place, work: &Path, made: &Made) -> Result<()> {
+    let key = Signing {
+        signer: Signer::Test,
+        ..Signing::default()
+    }
+    .key(&place.target)?;
+    let file = work.join("added.sys");
+    fs::copy(&place.driver, &file)?;
+    let before = verify::checksums(&made.out)?.len();
+    for _ in 0..2 {
+        pack::add(&made.out, std::slice::from_ref(&file), key.as_ref())?;
+        let after = verify::checksums(&made.out)?.len();
+        ensure!(
+            after == before + 1,
+            "{after} files are listed, not one more than {before}"
+        );
+        sign::verify(&made.out.join("added.sys"), &made.root, None)?;
     }
     Ok(())
 }

@@ -37,6 +37,10 @@ pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
         let name = format!("{} is refused, and nothing is left behind", case.name);
         tally.take(&name, refused(place, work, &case));
     }
+    tally.take(
+        "a tool that is missing is named, and nothing is left behind",
+        missing_tool(place, work),
+    );
     super::signing::run(place, work, &keys, tally);
 }
 
@@ -345,6 +349,42 @@ fn refused(place: &Place, work: &Path, case: &Refusal) -> Result<()> {
     ensure!(
         fs::read_to_string(out.join("SHA256SUMS"))? == "an earlier package\n",
         "the earlier package was touched"
+    );
+    Ok(())
+}
+
+/// Runs where there is nothing but what cargo and the date need.
+fn missing_tool(place: &Place, work: &Path) -> Result<()> {
+    let (bin, out) = (work.join("few"), work.join("without-tools"));
+    fs::create_dir_all(&bin)?;
+    let path = std::env::var_os("PATH").context("no PATH")?;
+    for name in ["cargo", "git", "rustc"] {
+        let program = std::env::split_paths(&path)
+            .map(|folder| folder.join(name))
+            .find(|program| program.is_file())
+            .with_context(|| format!("{name} is not installed"))?;
+        Tool::new("ln")
+            .arg("-s")
+            .arg(program)
+            .arg(bin.join(name))
+            .run()?;
+    }
+    let output = command(place, &out, None)?
+        .env("PATH", &bin)
+        .arg("--driver")
+        .arg(&place.driver)
+        .arg("--pdb")
+        .arg(&place.symbols)
+        .output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success(), "it was accepted");
+    ensure!(
+        error.contains("xorriso is not installed"),
+        "the error is: {error}"
+    );
+    ensure!(
+        fs::read_dir(&out)?.next().is_none(),
+        "something is left behind"
     );
     Ok(())
 }
