@@ -2,7 +2,7 @@
 //!
 //! Everything here is safe code over the bytes of the file, so that any file at
 //! all is either laid out or refused with a reason. Putting the result into
-//! memory is the work of [`crate::kernel`].
+//! memory is the work of the loader.
 
 use alloc::{
     format,

@@ -10,18 +10,21 @@ mod bugcheck;
 mod function;
 mod gate;
 mod image;
+mod instruction;
 mod kernel;
 mod kmdf_device;
 mod kmdf_driver;
 mod kmdf_io;
 mod kmdf_object;
 mod layout;
+mod loader;
 mod machine;
 mod memory;
 mod ntoskrnl;
 mod object;
 mod observe;
 mod pnp;
+mod record;
 mod report;
 mod rules;
 mod run;
@@ -31,7 +34,7 @@ mod trace_logging;
 mod wdfldr;
 
 pub use image::{LoadError, lay_out};
-pub use observe::{Access, Target, access, complete};
+pub use instruction::{Access, Target, access, complete};
 pub use rules::{RULES, Rule};
 
 pub use machine::{

@@ -16,7 +16,7 @@ use crate::{
     trace_logging,
 };
 
-use crate::bugcheck::{deregister_plain, deregister_reason, register_plain, register_reason};
+use crate::record::{deregister_plain, deregister_reason, register_plain, register_reason};
 
 pub const FUNCTIONS: &[Function] = &[
     export(
