@@ -119,6 +119,28 @@ pub fn check(image: &[u8], map: &str, version: [u16; 4]) -> Vec<Finding> {
     findings.0
 }
 
+/// The sections of an image: name, bytes used, bytes in the file.
+///
+/// None if it is no PE32+ image.
+#[must_use]
+pub fn sections(image: &[u8]) -> Vec<(String, u32, u32)> {
+    PeFile64::parse(image).map_or_else(
+        |_| Vec::new(),
+        |file| {
+            file.section_table()
+                .iter()
+                .map(|section| {
+                    (
+                        String::from_utf8_lossy(section.raw_name()).into_owned(),
+                        section.virtual_size.get(LE),
+                        section.size_of_raw_data.get(LE),
+                    )
+                })
+                .collect()
+        },
+    )
+}
+
 struct Findings(Vec<Finding>);
 
 impl Findings {

@@ -59,6 +59,31 @@ impl Elsewhere {
         Ok(Self { root })
     }
 
+    /// A copy in which nothing is built yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`], or if the old copy can't be deleted.
+    pub fn fresh() -> Result<Self> {
+        let root = kit::root().join("target/elsewhere");
+        if root.exists() {
+            fs::remove_dir_all(&root)
+                .with_context(|| format!("can't delete {}", root.display()))?;
+        }
+        Self::new()
+    }
+
+    /// Makes a source file newer than what was built of it.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be written.
+    pub fn touch(&self, name: &str) -> Result<()> {
+        let path = self.root.join(name);
+        let content = read(&path)?;
+        fs::write(&path, content).with_context(|| format!("can't write {}", path.display()))
+    }
+
     /// Builds the driver of the copy.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! The commands of this repository.
 
+mod bench;
 mod elsewhere;
 mod mutants;
 mod options;
+mod patch;
 mod run;
 mod story;
 mod test;
@@ -68,6 +70,10 @@ fn dispatch() -> Result<ExitCode> {
         }
         "demo" => return run::demo(&Options::parse(Command::Demo, &mut parser)?),
         "run" => return run::run(&Options::parse(Command::Run, &mut parser)?),
+        "bench" => {
+            end_of(&mut parser)?;
+            bench::bench()?;
+        }
         "mutants" => {
             end_of(&mut parser)?;
             return mutants::run();

@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use e2e::{
     contract::{self, Dump},
     matrix::HARDWARE_IDS,
@@ -95,7 +95,7 @@ fn boot(driver: &Path, options: &Options) -> Result<Outcome> {
     let matches = HARDWARE_IDS.map(|id| format!("match {id}\n")).concat();
     let dump = if options.dump { "dump" } else { "no-dump" };
     let scenario = format!("observe\n{matches}load\nstart\nbugcheck 0xE2 {dump}\n");
-    e2e::run::run(&Config {
+    let outcome = e2e::run::run(&Config {
         program: "qemu-system-x86_64".into(),
         machine: options.machine.clone(),
         devices: options.devices.clone(),
@@ -104,6 +104,15 @@ fn boot(driver: &Path, options: &Options) -> Result<Outcome> {
         arguments: Vec::new(),
         kernel: kit::build_guest()?,
         files: e2e::run::files(image, &scenario),
+    })?;
+    outcome.accepted().map_err(|error| {
+        let reason = error.to_string();
+        // The scenario is this program's: its lines tell the user nothing.
+        let reason = reason
+            .strip_prefix("scenario line ")
+            .and_then(|rest| rest.split_once(": "))
+            .map_or(reason.as_str(), |(_, reason)| reason);
+        anyhow!("{} can't be run: {reason}", driver.display())
     })
 }
 

@@ -1,9 +1,11 @@
 //! `test`: all suites, or one.
 
+mod errors;
 mod faults;
 mod format;
 mod image;
 mod lint;
+mod nt;
 pub mod qemu;
 mod unit;
 
@@ -30,8 +32,10 @@ const SUITES: &[Suite] = &[
     }),
     ("unit", unit::run),
     ("image", image::run),
+    ("nt", nt::run),
     ("qemu", qemu::run),
     ("faults", faults::run),
+    ("errors", errors::run),
 ];
 
 /// What has passed and what has failed.

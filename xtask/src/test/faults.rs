@@ -9,6 +9,7 @@ use super::{Tally, qemu};
 use crate::{
     elsewhere::Elsewhere,
     mutants::{NOT_REGISTERED, WRONG_BYTE, WRONG_SIZE},
+    patch,
 };
 
 /// Runs the suite.
@@ -69,15 +70,5 @@ fn wrong_index(image: &[u8]) -> Result<Vec<u8>> {
     };
     let mut driver = image.to_vec();
     driver[at + 2..at + 6].copy_from_slice(&WRONG);
-    let checksum = kit::image::checksum(&driver).context("the image has no checksum")?;
-    let header = driver
-        .get(0x3C..0x40)
-        .and_then(|bytes| bytes.try_into().ok())
-        .map(u32::from_le_bytes)
-        .and_then(|offset| usize::try_from(offset).ok())
-        .context("the image has no header")?;
-    // Signature (4), file header (20), then CheckSum at 64 of the optional header.
-    let field = header + 4 + 20 + 64;
-    driver[field..field + 4].copy_from_slice(&checksum.to_le_bytes());
-    Ok(driver)
+    patch::seal(driver)
 }

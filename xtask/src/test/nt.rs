@@ -1,0 +1,85 @@
+//! The shipped driver in the kernel model in a process: thousands of lives,
+//! every fault, and drivers that break each rule on purpose.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::Tally;
+
+/// Runs the suite.
+pub fn run(tally: &mut Tally) -> Result<()> {
+    let driver = kit::build_driver()?;
+    let source = kit::root().join("tests/nt/drivers");
+    let build = |file: &str, minor: u8| -> Result<PathBuf> {
+        let path = source.join(file);
+        let name = format!("{}-{minor}", file.trim_end_matches(".c"));
+        kit::build_c_driver(&[Path::new(&path)], &name, minor)
+    };
+    let mut command = Command::new("cargo");
+    command
+        .args([
+            "run",
+            "--quiet",
+            "--locked",
+            "--release",
+            "--package",
+            "host",
+            "--",
+            "suite",
+        ])
+        .current_dir(kit::root())
+        .arg("--driver")
+        .arg(&driver);
+    for minor in kit::released_versions() {
+        command.arg("--plain").arg(build("plain.c", minor)?);
+    }
+    command
+        .arg("--order")
+        .arg(build("order.c", 15)?)
+        .arg("--sinner")
+        .arg(build("sinner.c", 15)?);
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .context("can't run cargo")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (summary, closing) = text
+        .trim_end()
+        .rsplit_once('\n')
+        .with_context(|| format!("the suite said only {text:?}"))?;
+    for line in summary.lines() {
+        println!("  {line}");
+    }
+    let (passed, failed) = counts(closing)
+        .with_context(|| format!("the suite ended with {closing:?} and not with its counts"))?;
+    ensure!(passed > 0, "the suite ran nothing");
+    tally.add(passed, failed);
+    if !output.status.success() && failed == 0 {
+        bail!("the suite ended with {}", output.status);
+    }
+    Ok(())
+}
+
+/// The counts in `N passed, N failed`.
+fn counts(line: &str) -> Option<(u32, u32)> {
+    let (passed, failed) = line.split_once(", ")?;
+    Some((
+        passed.strip_suffix(" passed")?.parse().ok()?,
+        failed.strip_suffix(" failed")?.parse().ok()?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_line_of_the_suite_is_read() {
+        assert_eq!(counts("20454 passed, 0 failed"), Some((20_454, 0)));
+        assert_eq!(counts("all is well"), None);
+    }
+}
