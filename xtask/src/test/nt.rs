@@ -2,7 +2,7 @@
 //! every fault, and drivers that break each rule on purpose.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -13,12 +13,6 @@ use super::Tally;
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
     let driver = kit::build_driver()?;
-    let source = kit::root().join("tests/nt/drivers");
-    let build = |file: &str, minor: u8| -> Result<PathBuf> {
-        let path = source.join(file);
-        let name = format!("{}-{minor}", file.trim_end_matches(".c"));
-        kit::build_c_driver(&[Path::new(&path)], &name, minor)
-    };
     let mut command = Command::new("cargo");
     command
         .args([
@@ -35,13 +29,13 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         .arg("--driver")
         .arg(&driver);
     for minor in kit::released_versions() {
-        command.arg("--plain").arg(build("plain.c", minor)?);
+        command.arg("--plain").arg(c_driver("plain.c", minor)?);
     }
     command
         .arg("--order")
-        .arg(build("order.c", 15)?)
+        .arg(c_driver("order.c", 15)?)
         .arg("--sinner")
-        .arg(build("sinner.c", 15)?);
+        .arg(c_driver("sinner.c", 15)?);
     let output = command
         .stderr(Stdio::inherit())
         .output()
@@ -62,6 +56,13 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         bail!("the suite ended with {}", output.status);
     }
     Ok(())
+}
+
+/// Builds one of the project's own drivers in C.
+pub fn c_driver(file: &str, minor: u8) -> Result<PathBuf> {
+    let path = kit::root().join("tests/nt/drivers").join(file);
+    let name = format!("{}-{minor}", file.trim_end_matches(".c"));
+    kit::build_c_driver(&[path.as_path()], &name, minor)
 }
 
 /// The counts in `N passed, N failed`.

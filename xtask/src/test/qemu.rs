@@ -11,14 +11,14 @@ use std::{
     thread,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use e2e::{
     matrix::{self, Row},
     qemu::Config,
     run::{self, End, Outcome},
 };
 
-use super::Tally;
+use super::{Tally, nt};
 
 /// `STATUS_ACCESS_DENIED`, as the report has it.
 const ACCESS_DENIED: &str = "0xc0000022";
@@ -64,6 +64,43 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         let name = format!("{:<44} {:<36} {seen}", row.name, names(&row.events));
         tally.check(&name, outcome.and_then(|outcome| judge(row, &outcome)));
     }
+    for minor in kit::released_versions() {
+        tally.check(
+            &format!("another driver, in C, for KMDF 1.{minor}"),
+            another(minor, &kernel),
+        );
+    }
+    Ok(())
+}
+
+/// The test kernel knows nothing of pvpanic: it runs a driver that is none, too,
+/// and sees it write to its register.
+fn another(minor: u8, kernel: &Path) -> Result<()> {
+    let driver = nt::c_driver("plain.c", minor)?;
+    let driver = fs::read(&driver).with_context(|| format!("can't read {}", driver.display()))?;
+    let mut config = config(&matrix::rows()[0], &driver, kernel);
+    config.files = run::files(
+        driver,
+        "observe\nmatch ACPI\\QEMU0001\nload\nstart\nbugcheck 0xE2 dump\n",
+    );
+    let outcome = run::run(&config)?.accepted()?;
+    if let Some(violation) = outcome.violations().first() {
+        bail!("{violation}");
+    }
+    let bound = outcome.report.first("bound").map(|it| it["kmdf"].clone());
+    ensure!(
+        bound
+            .as_ref()
+            .is_some_and(|it| *it == format!("1.{minor}").as_str()),
+        "bound to KMDF {bound:?}"
+    );
+    ensure!(
+        outcome
+            .report
+            .all("register_write")
+            .any(|it| it["port"] == "0x505"),
+        "it wrote nothing to its register"
+    );
     Ok(())
 }
 
