@@ -7,11 +7,14 @@
 //! handler, is decoded and carried out on the simulated device.
 
 mod device;
+mod faults;
 mod machine;
 mod order;
+mod report;
 mod signals;
 mod sins;
 mod suite;
+mod watchdog;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -57,7 +60,7 @@ pub fn live(image: &[u8], devices: &[Device], scenario: &str) -> Life {
     signals::install();
     device::with_bus(|bus| *bus = Bus::new(devices));
     let mut machine = machine::Process::default();
-    let outcome = nt_model::run(&mut machine, image, scenario);
+    let outcome = watchdog::watch(|| nt_model::run(&mut machine, image, scenario));
     Life {
         outcome,
         report: machine.into_report(),

@@ -13,8 +13,10 @@ use nt_model::{AcpiValue, Outcome, RULES, Resource};
 use crate::{
     Life,
     device::{Acpi, Device},
+    faults::faults,
     live,
     order::ORDERS,
+    report::text,
     sins::{SCENARIO, SINS},
 };
 
@@ -43,7 +45,8 @@ pub struct Results {
 }
 
 impl Results {
-    fn check(&mut self, passed: bool, failure: impl FnOnce() -> String) {
+    /// Counts a check.
+    pub fn check(&mut self, passed: bool, failure: impl FnOnce() -> String) {
         if passed {
             self.passed += 1;
         } else {
@@ -98,7 +101,8 @@ fn both() -> [Device; 2] {
     [Device::isa(0x505, 3), Device::pci(4, 0xFEBF_1000, 3)]
 }
 
-fn violation(life: &Life) -> &str {
+/// What the model found wrong with a life.
+pub fn violation(life: &Life) -> &str {
     life.line("violation")
         .or_else(|| life.line("refused"))
         .unwrap_or("nothing was reported")
@@ -173,12 +177,6 @@ fn framework_versions(results: &mut Results, path: &Path, image: &[u8]) {
             )
         });
     }
-}
-
-/// The text behind `key` in a line of the report.
-fn text<'a>(line: &'a str, key: &str) -> Option<&'a str> {
-    let start = line.find(&format!("\"{key}\":\""))? + key.len() + 4;
-    line.get(start..)?.split('"').next()
 }
 
 /// The framework's own order of callbacks.
@@ -283,69 +281,6 @@ fn contract(results: &mut Results, image: &[u8]) {
             }
         }
     }
-}
-
-/// Scenarios in which every call that can fail is made to fail.
-const FAULT_SCENARIOS: [&str; 3] = [
-    "load\nstart\nopen 0\nrestart 0\nunload\n",
-    "load\nstart\nsuspend\nresume\nsurprise-remove 1\nbugcheck 0xE2 dump\n",
-    "load\nstart\ndisable 0\nenable 0\nbugcheck 0xE2 no-dump\n",
-];
-/// No function has more ways to fail.
-const MOST_WAYS: u32 = 4;
-
-/// The number behind `key` in a line of the report.
-fn number(line: &str, key: &str) -> u32 {
-    let start = line
-        .find(&format!("\"{key}\":"))
-        .map(|at| at + key.len() + 3);
-    let digits = start.and_then(|at| line.get(at..)).unwrap_or_default();
-    let end = digits.find(|digit: char| !digit.is_ascii_digit());
-    digits[..end.unwrap_or(digits.len())].parse().unwrap_or(0)
-}
-
-/// Each call that can fail does, in each of its ways: never a broken rule.
-fn faults(results: &mut Results, image: &[u8]) {
-    let (mut injected, mut refused, mut started) = (0, 0, 0);
-    for scenario in FAULT_SCENARIOS {
-        let life = live(image, &both(), scenario);
-        let calls = number(life.line("calls").unwrap_or_default(), "can_fail");
-        results.check(life.outcome == Outcome::Complete && calls > 0, || {
-            format!("{scenario:?}: {}", violation(&life))
-        });
-        for call in 1..=calls {
-            for way in 0..MOST_WAYS {
-                let life = live(
-                    image,
-                    &both(),
-                    &format!("fail call {call} {way}\n{scenario}"),
-                );
-                if life.line("fault").is_none() {
-                    break;
-                }
-                injected += 1;
-                let fewer = life
-                    .report
-                    .iter()
-                    .any(|line| line.contains("\"started\":false"));
-                if fewer || life.line("started").is_none() {
-                    refused += 1;
-                } else {
-                    started += 1;
-                }
-                results.check(life.outcome == Outcome::Complete, || {
-                    format!(
-                        "{scenario:?} with {}: {}",
-                        life.line("fault").unwrap_or_default(),
-                        violation(&life)
-                    )
-                });
-            }
-        }
-    }
-    results.summary.push(format!(
-        "{injected} faults injected: {started} lives went on, {refused} were refused cleanly"
-    ));
 }
 
 /// Damaged images are laid out or refused, but never crash the loader.
