@@ -27,6 +27,7 @@ mod setup;
 mod structures;
 mod toolchain;
 mod vendor;
+mod windows_dll;
 mod workspace;
 
 pub use c_driver::build_c_driver;
@@ -34,6 +35,7 @@ pub use driver::{build_driver, build_driver_in};
 pub use functions::released_versions;
 pub use guest::build_guest;
 pub use lint::clippy_driver;
-pub use setup::{Package, packages, setup};
+pub use setup::{Package, Purpose, packages, setup};
 pub use structures::check_structures;
+pub use windows_dll::{build_windows_dll, clippy_windows_dll};
 pub use workspace::{root, version};

@@ -16,54 +16,162 @@ pub struct Package {
     pub file: &'static str,
     /// What it is needed for.
     pub reason: &'static str,
+    /// Who needs it.
+    pub purpose: Purpose,
 }
 
-const PACKAGES: [Package; 9] = [
+/// What somebody wants to do, from the least to the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// Build the driver and run it.
+    Run,
+    /// Make the driver package.
+    Pack,
+    /// Test everything.
+    Test,
+}
+
+const fn package(
+    purpose: Purpose,
+    name: &'static str,
+    file: &'static str,
+    reason: &'static str,
+) -> Package {
     Package {
-        name: "clang-19",
-        file: "/usr/lib/llvm-19/bin/clang",
-        reason: "compiles the driver's entry stub and the C test drivers",
-    },
-    Package {
-        name: "lld-19",
-        file: "/usr/lib/llvm-19/bin/lld-link",
-        reason: "links drivers and the test kernel",
-    },
-    Package {
-        name: "llvm-19",
-        file: "/usr/lib/llvm-19/bin/llvm-lib",
-        reason: "import libraries and the version resource",
-    },
-    Package {
-        name: "libclang-19-dev",
-        file: "/usr/lib/llvm-19/lib/libclang.so",
-        reason: "reads the headers for the Rust bindings",
-    },
-    Package {
-        name: "mingw-w64-common",
-        file: "/usr/share/mingw-w64/include/ddk/ntddk.h",
-        reason: "the Windows kernel's headers",
-    },
-    Package {
-        name: "gcc",
-        file: "/usr/bin/cc",
-        reason: "links the build scripts of the crates",
-    },
-    Package {
-        name: "libc6-dev",
-        file: "/usr/include/stdlib.h",
-        reason: "links the build scripts of the crates",
-    },
-    Package {
-        name: "qemu-system-x86",
-        file: "/usr/bin/qemu-system-x86_64",
-        reason: "the machine that the tests run on",
-    },
-    Package {
-        name: "seabios",
-        file: "/usr/share/seabios/bios.bin",
-        reason: "that machine's firmware",
-    },
+        name,
+        file,
+        reason,
+        purpose,
+    }
+}
+
+const PACKAGES: [Package; 21] = [
+    package(
+        Purpose::Run,
+        "clang-19",
+        "/usr/lib/llvm-19/bin/clang",
+        "compiles the driver's entry stub and the C test drivers",
+    ),
+    package(
+        Purpose::Run,
+        "lld-19",
+        "/usr/lib/llvm-19/bin/lld-link",
+        "links drivers and the test kernel",
+    ),
+    package(
+        Purpose::Run,
+        "llvm-19",
+        "/usr/lib/llvm-19/bin/llvm-lib",
+        "import libraries and the version resource",
+    ),
+    package(
+        Purpose::Run,
+        "libclang-19-dev",
+        "/usr/lib/llvm-19/lib/libclang.so",
+        "reads the headers for the Rust bindings",
+    ),
+    package(
+        Purpose::Run,
+        "mingw-w64-common",
+        "/usr/share/mingw-w64/include/ddk/ntddk.h",
+        "the Windows kernel's headers",
+    ),
+    package(
+        Purpose::Run,
+        "gcc",
+        "/usr/bin/cc",
+        "links the build scripts of the crates",
+    ),
+    package(
+        Purpose::Run,
+        "libc6-dev",
+        "/usr/include/stdlib.h",
+        "links the build scripts of the crates",
+    ),
+    package(
+        Purpose::Run,
+        "qemu-system-x86",
+        "/usr/bin/qemu-system-x86_64",
+        "the machine that the tests run on",
+    ),
+    package(
+        Purpose::Run,
+        "seabios",
+        "/usr/share/seabios/bios.bin",
+        "that machine's firmware",
+    ),
+    package(
+        Purpose::Pack,
+        "osslsigncode",
+        "/usr/bin/osslsigncode",
+        "signs the driver, the catalogue and the installer",
+    ),
+    package(
+        Purpose::Pack,
+        "openssl",
+        "/usr/bin/openssl",
+        "makes the test certificates",
+    ),
+    package(
+        Purpose::Pack,
+        "xorriso",
+        "/usr/bin/xorriso",
+        "writes the CD image",
+    ),
+    package(
+        Purpose::Test,
+        "genisoimage",
+        "/usr/bin/isoinfo",
+        "reads the CD image a second time",
+    ),
+    package(
+        Purpose::Test,
+        "cabextract",
+        "/usr/bin/cabextract",
+        "reads the cabinet a second time",
+    ),
+    package(
+        Purpose::Test,
+        "unzip",
+        "/usr/bin/unzip",
+        "reads the zip a second time",
+    ),
+    package(
+        Purpose::Test,
+        "python3",
+        "/usr/bin/python3",
+        "runs the second reader of catalogues",
+    ),
+    package(
+        Purpose::Test,
+        "python3-asn1crypto",
+        "/usr/lib/python3/dist-packages/asn1crypto/cms.py",
+        "reads the catalogue a second time",
+    ),
+    package(
+        Purpose::Test,
+        "wine",
+        "/usr/bin/wine",
+        "installs the package as Have Disk does",
+    ),
+    package(
+        Purpose::Test,
+        "wine64",
+        "/usr/lib/wine/wine64",
+        "the 64-bit part of Wine",
+    ),
+    package(
+        Purpose::Test,
+        "softhsm2",
+        "/usr/bin/softhsm2-util",
+        "a token to sign with",
+    ),
+    package(
+        Purpose::Test,
+        "libengine-pkcs11-openssl",
+        "/usr/lib/x86_64-linux-gnu/engines-3/pkcs11.so",
+        "lets signing tools use a token",
+    ),
 ];
 
 /// What is installed, in the order of installation.
@@ -72,19 +180,19 @@ pub const fn packages() -> &'static [Package] {
     &PACKAGES
 }
 
-/// Installs what is missing, after saying so. Does nothing, at once, when
+/// Installs what is missing for `purpose`, after saying so. Does nothing, at once, when
 /// nothing is missing.
 ///
 /// # Errors
 ///
 /// If something is missing that can't be installed: without apt, without
 /// rights, without a network. The message has the command to run.
-pub fn setup() -> Result<()> {
+pub fn setup(purpose: Purpose) -> Result<()> {
     if cfg!(windows) {
         return Ok(());
     }
     let exists = |file: &str| Path::new(file).exists();
-    let missing = missing(exists);
+    let missing = missing(purpose, exists);
     if missing.is_empty() {
         return Ok(());
     }
@@ -151,10 +259,10 @@ pub fn refresh_unless_known(names: &[&str]) -> Result<()> {
     }
 }
 
-fn missing(exists: impl Fn(&str) -> bool) -> Vec<Package> {
+fn missing(purpose: Purpose, exists: impl Fn(&str) -> bool) -> Vec<Package> {
     PACKAGES
         .into_iter()
-        .filter(|package| !exists(package.file))
+        .filter(|package| package.purpose <= purpose && !exists(package.file))
         .collect()
 }
 
@@ -214,20 +322,27 @@ fn apt(prefix: &[&str], arguments: &[&str]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PACKAGES, list, missing};
+    use super::{PACKAGES, Purpose, list, missing};
 
     #[test]
     fn nothing_is_missing_where_every_file_is_there() {
-        assert!(missing(|_| true).is_empty());
+        assert!(missing(Purpose::Test, |_| true).is_empty());
     }
 
     #[test]
     fn what_is_missing_is_named_with_its_reason() {
-        let missing = missing(|file| !file.ends_with("ntddk.h"));
+        let missing = missing(Purpose::Run, |file| !file.ends_with("ntddk.h"));
         assert_eq!(
             list(&missing),
             "  mingw-w64-common   the Windows kernel's headers\n"
         );
+    }
+
+    #[test]
+    fn only_what_a_purpose_needs_is_installed_for_it() {
+        let needed = |purpose| missing(purpose, |_| false);
+        assert!(needed(Purpose::Run).len() < needed(Purpose::Pack).len());
+        assert_eq!(needed(Purpose::Test).len(), PACKAGES.len());
     }
 
     #[test]

@@ -31,7 +31,7 @@ const RUNS: usize = 50;
 ///
 /// If something can't be built or run.
 pub fn bench() -> Result<()> {
-    kit::setup()?;
+    kit::setup(kit::Purpose::Run)?;
     let path = kit::build_driver()?;
     let image = fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
     let kernel = kit::build_guest()?;

@@ -4,6 +4,7 @@ mod bench;
 mod elsewhere;
 mod mutants;
 mod options;
+mod package;
 mod patch;
 mod run;
 mod story;
@@ -34,7 +35,10 @@ usage: cargo xtask COMMAND
              --panic-action A            none, pause, shutdown or exit-failure (none)
              --expect EVENT[,EVENT]      compare the whole list of events; or none
              and the options of demo
-  test     all tests, or one suite: format, lint, unit, image, nt, qemu
+  package  the driver package, its media and signatures, under target/dist
+             --sign none|test|pfx:FILE|pkcs11:URI, --timestamp URL, --out DIR, --json
+  test     all tests, or one suite: format, lint, unit, image, nt, qemu, faults,
+           errors or package
   mutants  the driver with one fault in it, again and again
   bench    sizes and times
 ";
@@ -62,7 +66,7 @@ fn dispatch() -> Result<ExitCode> {
     match command.as_str() {
         "setup" => {
             end_of(&mut parser)?;
-            kit::setup()?;
+            kit::setup(kit::Purpose::Test)?;
         }
         "build" => {
             end_of(&mut parser)?;
@@ -78,6 +82,7 @@ fn dispatch() -> Result<ExitCode> {
             end_of(&mut parser)?;
             return mutants::run();
         }
+        "package" => return package::package(&mut parser),
         "test" => {
             let suite = match parser.next()? {
                 None => None,

@@ -246,7 +246,7 @@ const FAULTS: &[Fault] = &[
 ///
 /// If a fault can't be put into the source.
 pub fn run() -> Result<ExitCode> {
-    kit::setup()?;
+    kit::setup(kit::Purpose::Run)?;
     let kernel = kit::build_guest()?;
     let elsewhere = Elsewhere::new()?;
     let mut survivors = Vec::new();

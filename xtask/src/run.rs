@@ -23,7 +23,7 @@ use crate::{options::Options, story};
 ///
 /// If something is missing or does not compile.
 pub fn built_driver() -> Result<PathBuf> {
-    kit::setup()?;
+    kit::setup(kit::Purpose::Run)?;
     kit::build_driver()
 }
 
@@ -59,7 +59,7 @@ pub fn demo(options: &Options) -> Result<ExitCode> {
 ///
 /// If the run itself did not work.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    kit::setup()?;
+    kit::setup(kit::Purpose::Run)?;
     let driver = options.driver.as_deref().unwrap_or_else(|| Path::new(""));
     let outcome = boot(driver, options)?;
     let seen = outcome.panic_events();

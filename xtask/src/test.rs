@@ -6,6 +6,7 @@ mod format;
 mod image;
 mod lint;
 mod nt;
+mod package;
 pub mod qemu;
 mod unit;
 
@@ -36,6 +37,7 @@ const SUITES: &[Suite] = &[
     ("qemu", qemu::run),
     ("faults", faults::run),
     ("errors", errors::run),
+    ("package", package::run),
 ];
 
 /// What has passed and what has failed.
@@ -83,7 +85,7 @@ pub fn test(suite: Option<&str>) -> Result<ExitCode> {
             anyhow!("no suite {name}: there are {}", names.join(", "))
         })?],
     };
-    kit::setup()?;
+    kit::setup(kit::Purpose::Test)?;
     let mut times: Vec<(&str, Duration)> = Vec::new();
     let mut total = Tally::default();
     for (name, run) in suites {

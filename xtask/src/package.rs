@@ -1,0 +1,42 @@
+//! `package`: builds the driver and hands it to the program that packs, signs
+//! and verifies. That one is a crate of its own, to keep this program small.
+
+use std::{
+    ffi::OsString,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, Result};
+use lexopt::Parser;
+
+/// Builds the driver and makes the package; the options are the packer's.
+///
+/// # Errors
+///
+/// If the driver can't be built or the packer can't be started.
+pub fn package(parser: &mut Parser) -> Result<ExitCode> {
+    kit::setup(kit::Purpose::Pack)?;
+    kit::build_driver()?;
+    let options: Vec<OsString> = parser.raw_args()?.collect();
+    let status = packer()
+        .arg("package")
+        .args(options)
+        .status()
+        .context("can't run cargo")?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The packing program, without its arguments.
+pub fn packer() -> Command {
+    let mut command = Command::new("cargo");
+    command
+        .args(["run", "--quiet", "--locked", "--package", "package", "--"])
+        // It works below this folder's target, wherever cargo builds.
+        .env("CARGO_TARGET_DIR", kit::root().join("target"))
+        .current_dir(kit::root());
+    command
+}
