@@ -1,6 +1,7 @@
 //! The commands of this repository.
 
 mod bench;
+mod coverage;
 mod elsewhere;
 mod mutants;
 mod options;
@@ -40,6 +41,7 @@ usage: cargo xtask COMMAND
   test     all tests, or one suite: format, lint, unit, image, nt, qemu, faults,
            errors or package
   mutants  the driver with one fault in it, again and again
+  coverage the driver's lines that run in the test kernel, and why others don't
   bench    sizes and times
 ";
 
@@ -77,6 +79,10 @@ fn dispatch() -> Result<ExitCode> {
         "bench" => {
             end_of(&mut parser)?;
             bench::bench()?;
+        }
+        "coverage" => {
+            end_of(&mut parser)?;
+            return coverage::coverage();
         }
         "mutants" => {
             end_of(&mut parser)?;

@@ -544,6 +544,14 @@ fn bytes(text: &str) -> String {
     format!("{:08x}", value.swap_bytes())
 }
 
+/// The machines and scenarios in which every call is made to fail.
+pub fn scenarios() -> Vec<(Vec<Device>, String)> {
+    SCENARIOS
+        .iter()
+        .map(|scenario| (scenario.devices().to_vec(), scenario.text()))
+        .collect()
+}
+
 /// Each call that can fail does, in each of its ways.
 pub fn faults(results: &mut Results, image: &[u8]) {
     let mut outcomes: BTreeMap<&'static str, u32> = BTreeMap::new();

@@ -6,6 +6,7 @@
 //! without access, so that every access of the driver arrives in the signal
 //! handler, is decoded and carried out on the simulated device.
 
+mod cover;
 mod device;
 mod faults;
 mod machine;
@@ -18,6 +19,7 @@ mod watchdog;
 
 use std::sync::{Mutex, PoisonError};
 
+pub use cover::cover;
 pub use device::{Acpi, Bus, Device, DeviceError, Place, Write};
 pub use nt_model::Outcome;
 pub use sins::SINS;

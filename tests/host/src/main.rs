@@ -1,13 +1,15 @@
 //! `host run`: takes a driver image through a scenario in this process and prints
 //! the report and what was written to the devices. `host suite`: runs the checks
-//! that need driver images.
+//! that need driver images. `host cover`: prints the offsets of all instructions
+//! of an image that run in them.
 
 use std::{path::PathBuf, process::ExitCode};
 
-use host::{Device, Life, Outcome, Paths, live, suite};
+use host::{Device, Life, Outcome, Paths, cover, live, suite};
 
 const USAGE: &str = "usage: host run --driver FILE [--device isa|pci[,capability=N…]]… --scenario FILE\n       \
-                     host suite --driver FILE --plain FILE… --order FILE --sinner FILE [--seed N]";
+                     host suite --driver FILE --plain FILE… --order FILE --sinner FILE [--seed N]\n       \
+                     host cover --driver FILE [--seed N]";
 
 /// Failures that are printed; one mistake often makes hundreds.
 const MOST_SHOWN: usize = 20;
@@ -42,6 +44,12 @@ impl Options {
         self.all(name)
             .last()
             .ok_or_else(|| format!("{name} is needed\n{USAGE}"))
+    }
+
+    fn seed(&self) -> Result<u64, String> {
+        self.one("--seed")
+            .map_or(Ok(1), str::parse)
+            .map_err(|_| format!("--seed needs a number\n{USAGE}"))
     }
 }
 
@@ -83,8 +91,7 @@ fn run_suite(words: impl Iterator<Item = String>) -> Result<bool, String> {
         order: options.one("--order")?.into(),
         sinner: options.one("--sinner")?.into(),
     };
-    let seed = options.one("--seed").map_or(Ok(1), str::parse);
-    let seed = seed.map_err(|_| format!("--seed needs a number\n{USAGE}"))?;
+    let seed = options.seed()?;
     let results = suite(&paths, seed).map_err(|error| format!("an image: {error}"))?;
     for failure in results.failed.iter().take(MOST_SHOWN) {
         println!("failed: {failure}");
@@ -96,11 +103,22 @@ fn run_suite(words: impl Iterator<Item = String>) -> Result<bool, String> {
     Ok(results.failed.is_empty())
 }
 
+fn run_cover(words: impl Iterator<Item = String>) -> Result<bool, String> {
+    let options = Options::read(words, &["--driver", "--seed"])?;
+    let driver = options.one("--driver")?;
+    let image = std::fs::read(driver).map_err(|error| format!("{driver}: {error}"))?;
+    for offset in cover(&image, options.seed()?) {
+        println!("{offset}");
+    }
+    Ok(true)
+}
+
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let done = match words.next().as_deref() {
         Some("run") => run(words),
         Some("suite") => run_suite(words),
+        Some("cover") => run_cover(words),
         _ => Err(USAGE.into()),
     };
     match done {

@@ -56,9 +56,15 @@ impl Results {
 }
 
 /// Random numbers (xorshift64*) that a seed brings back.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
+    /// Those of `seed`.
+    pub fn new(seed: u64) -> Self {
+        // Zero would stay zero.
+        Self(seed.max(1))
+    }
+
     const fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -89,7 +95,6 @@ pub fn suite(paths: &Paths, seed: u64) -> io::Result<Results> {
     sinner(&mut results, &fs::read(&paths.sinner)?);
     contract(&mut results, &driver);
     faults(&mut results, &driver);
-    let seed = seed.max(1);
     results.summary.push(format!("seed {seed}"));
     broken_images(&mut results, &driver, seed);
     machines(&mut results, &driver, seed);
@@ -247,17 +252,21 @@ fn sinner(results: &mut Results, image: &[u8]) {
     ));
 }
 
+/// Capabilities: each event alone, both, none, all of QEMU's, no device.
+pub const CONTRACT_CAPABILITIES: [u8; 6] = [1, 2, 3, 4, 7, 0xFF];
+
 /// What the host must see of the shipped driver: by capability, with and without
 /// a dump, at the default settings.
 fn contract(results: &mut Results, image: &[u8]) {
-    const CASES: [(u8, &[u64], &[u64]); 5] = [
-        (1, &[1], &[1]),
-        (2, &[2], &[]),
-        (3, &[2], &[1]),
-        (7, &[2], &[1]),
-        (0xff, &[], &[]),
+    const SEEN: [(&[u64], &[u64]); 6] = [
+        (&[1], &[1]),
+        (&[2], &[]),
+        (&[2], &[1]),
+        (&[], &[]),
+        (&[2], &[1]),
+        (&[], &[]),
     ];
-    for (capability, with_dump, without) in CASES {
+    for (capability, (with_dump, without)) in CONTRACT_CAPABILITIES.into_iter().zip(SEEN) {
         let machines = [
             Device::isa(0x505, capability),
             Device::pci(4, 0xFEBF_1000, capability),
@@ -286,7 +295,7 @@ fn contract(results: &mut Results, image: &[u8]) {
 /// Damaged images are laid out or refused, but never crash the loader.
 fn broken_images(results: &mut Results, image: &[u8], seed: u64) {
     const CASES: u32 = 80_000;
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let (mut refused, mut accepted) = (0, 0);
     for _ in 0..CASES {
         let mut damaged = image.to_vec();
@@ -334,6 +343,29 @@ fn broken_images(results: &mut Results, image: &[u8], seed: u64) {
 /// never a write to a place that is not the device's.
 fn machines(results: &mut Results, image: &[u8], seed: u64) {
     const CASES: u32 = 20_000;
+    let mut random = Random::new(seed);
+    for case in 0..CASES {
+        let (devices, scenario) = machine(&mut random);
+        let life = live(image, &devices, &scenario);
+        let sound = life.outcome == Outcome::Complete
+            && life.writes.iter().all(|write| {
+                !write.device.is_empty() && write.width == 1 && matches!(write.value, 1 | 2)
+            });
+        results.check(sound, || {
+            format!(
+                "case {case} of seed {seed}: {devices:?}, {scenario:?}: {:?}; {}",
+                life.writes,
+                violation(&life)
+            )
+        });
+    }
+    results
+        .summary
+        .push(format!("{CASES} random machines and orders of events"));
+}
+
+/// A random machine, and what happens to it.
+pub fn machine(random: &mut Random) -> (Vec<Device>, String) {
     const EVENTS: [&str; 11] = [
         "start",
         "restart 0",
@@ -347,43 +379,25 @@ fn machines(results: &mut Results, image: &[u8], seed: u64) {
         "surprise-remove 1",
         "unload\nload\nstart",
     ];
-    let mut random = Random(seed);
-    for case in 0..CASES {
-        let mut isa = Device::isa(0x505, random.next().to_le_bytes()[0]);
-        isa.wrpt = random.below(2) == 0;
-        isa.rdpt = acpi_answer(&mut random);
-        if random.below(4) == 0 {
-            isa.resources = Some(resources(&mut random));
-        }
-        let mut pci = Device::pci(4, 0xFEBF_1000, random.next().to_le_bytes()[0]);
-        pci.length = 1 + u32::try_from(random.below(64)).unwrap_or(0);
-        let mut scenario = String::from("load\nstart\n");
-        for _ in 0..random.below(6) {
-            let event = usize::try_from(random.below(EVENTS.len() as u64)).unwrap_or(0);
-            scenario += EVENTS[event];
-            scenario.push('\n');
-        }
-        let dump = ["dump", "no-dump", "dump-fails=1", "dump-fails=5"];
-        let dump = dump[usize::try_from(random.below(4)).unwrap_or(0)];
-        scenario += "bugcheck 0xE2 ";
-        scenario += dump;
-
-        let life = live(image, &[isa.clone(), pci], &scenario);
-        let sound = life.outcome == Outcome::Complete
-            && life.writes.iter().all(|write| {
-                !write.device.is_empty() && write.width == 1 && matches!(write.value, 1 | 2)
-            });
-        results.check(sound, || {
-            format!(
-                "case {case} of seed {seed}: {isa:?}, {scenario:?}: {:?}; {}",
-                life.writes,
-                violation(&life)
-            )
-        });
+    let mut isa = Device::isa(0x505, random.next().to_le_bytes()[0]);
+    isa.wrpt = random.below(2) == 0;
+    isa.rdpt = acpi_answer(random);
+    if random.below(4) == 0 {
+        isa.resources = Some(resources(random));
     }
-    results
-        .summary
-        .push(format!("{CASES} random machines and orders of events"));
+    let mut pci = Device::pci(4, 0xFEBF_1000, random.next().to_le_bytes()[0]);
+    pci.length = 1 + u32::try_from(random.below(64)).unwrap_or(0);
+    let mut scenario = String::from("load\nstart\n");
+    for _ in 0..random.below(6) {
+        let event = usize::try_from(random.below(EVENTS.len() as u64)).unwrap_or(0);
+        scenario += EVENTS[event];
+        scenario.push('\n');
+    }
+    let dump = ["dump", "no-dump", "dump-fails=1", "dump-fails=5"];
+    let dump = dump[usize::try_from(random.below(4)).unwrap_or(0)];
+    scenario += "bugcheck 0xE2 ";
+    scenario += dump;
+    (vec![isa, pci], scenario)
 }
 
 /// None, many, empty, unaligned, above 4 GiB, at the end of the address space.
