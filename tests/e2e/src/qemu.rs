@@ -50,6 +50,8 @@ pub enum HostAction {
     Plug(String),
     /// `device_del` of the panic device with this number.
     Unplug(usize),
+    /// `SIGKILL` for QEMU itself.
+    Kill,
 }
 
 /// A running QEMU, killed when dropped.
@@ -217,6 +219,10 @@ impl Qemu {
                     arguments[key] = value.into();
                 }
                 self.qmp.execute("device_add", &arguments)?;
+            }
+            HostAction::Kill => {
+                self.child.kill().context("can't kill QEMU")?;
+                return Ok(());
             }
             HostAction::Unplug(index) => {
                 self.qmp

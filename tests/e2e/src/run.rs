@@ -57,6 +57,21 @@ impl Outcome {
             .collect()
     }
 
+    /// The outcome, unless the test kernel could not take its task: a driver
+    /// that is no driver, a scenario that is none.
+    ///
+    /// # Errors
+    ///
+    /// What it refused, and why.
+    pub fn accepted(self) -> Result<Self> {
+        for kind in ["refused", "stop"] {
+            if let Some(reason) = self.report.first(kind).and_then(|it| it["reason"].as_str()) {
+                bail!("{reason}");
+            }
+        }
+        Ok(self)
+    }
+
     /// What the test kernel found wrong with the driver or with its own task, in
     /// words.
     #[must_use]
