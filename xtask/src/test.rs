@@ -8,6 +8,7 @@ mod lint;
 mod nt;
 mod package;
 pub mod qemu;
+mod same;
 mod unit;
 
 use std::{
@@ -34,6 +35,7 @@ const SUITES: &[Suite] = &[
     ("unit", unit::run),
     ("image", image::run),
     ("nt", nt::run),
+    ("same", same::run),
     ("qemu", qemu::run),
     ("faults", faults::run),
     ("errors", errors::run),

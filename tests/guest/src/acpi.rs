@@ -70,7 +70,17 @@ impl Acpi {
             let uid = self
                 .identifier(&path, "_UID")
                 .unwrap_or_else(|| "0".to_string());
-            let mut hardware_ids = vec![format!("ACPI\\{hid}"), format!("*{hid}")];
+            let mut hardware_ids = Vec::new();
+            // As Windows splits PNP and ACPI IDs: the vendor, then four digits.
+            if let Some((vendor, product)) = hid
+                .len()
+                .checked_sub(4)
+                .and_then(|at| hid.split_at_checked(at))
+            {
+                hardware_ids.push(format!("ACPI\\VEN_{vendor}&DEV_{product}"));
+            }
+            hardware_ids.push(format!("ACPI\\{hid}"));
+            hardware_ids.push(format!("*{hid}"));
             for cid in self.identifiers(&path, "_CID") {
                 hardware_ids.push(format!("ACPI\\{cid}"));
                 hardware_ids.push(format!("*{cid}"));

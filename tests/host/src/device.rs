@@ -88,7 +88,10 @@ impl Device {
             hardware_ids: vec![
                 "PCI\\VEN_1B36&DEV_0011&SUBSYS_11001AF4&REV_01".into(),
                 "PCI\\VEN_1B36&DEV_0011&SUBSYS_11001AF4".into(),
+                "PCI\\VEN_1B36&DEV_0011&REV_01".into(),
                 "PCI\\VEN_1B36&DEV_0011".into(),
+                "PCI\\VEN_1B36&DEV_0011&CC_088000".into(),
+                "PCI\\VEN_1B36&DEV_0011&CC_0880".into(),
             ],
             place: Place::Memory(address),
             length: 2,

@@ -1,0 +1,327 @@
+//! What differs between the guest and the process is only the machine: the same
+//! scenario gives the same report on both, line by line.
+//!
+//! The process gets the devices that the guest has found, with their addresses.
+//! These may differ, and are made equal before: what a device's instance and its
+//! ACPI node are called, and addresses in the memory of the kernel.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use e2e::{
+    matrix::{HARDWARE_IDS, ISA, PCI},
+    qemu::Config,
+    run::{self, End, Outcome},
+};
+use serde_json::{Value, json};
+
+use super::Tally;
+
+/// Machines at a time.
+const WORKERS: usize = 2;
+
+/// What happens to an ISA and a PCI device, device 0 and 1, after the driver was
+/// loaded and both were started.
+const LIVES: &[&str] = &[
+    "bugcheck 0xE2 dump",
+    "bugcheck 0xE2 no-dump",
+    "bugcheck 0xE2 dump-fails=1",
+    "bugcheck 0xE2 dump-fails=2",
+    "bugcheck 0xE2 dump-fails=3",
+    "bugcheck 0xE2 dump-fails=4",
+    "bugcheck 0xE2 dump-fails=5",
+    "other; bugcheck 0xE2 dump",
+    "other corrupt; bugcheck 0xE2 dump",
+    "unload",
+    "stop 0; stop 1; unload",
+    "stop 1; bugcheck 0xE2 no-dump",
+    "restart 0; restart 1; bugcheck 0xE2 dump",
+    "disable 0; enable 0; bugcheck 0xE2 no-dump",
+    "disable 1; bugcheck 0xE2 no-dump",
+    "suspend; bugcheck 0x9F dump",
+    "suspend decode-off; bugcheck 0x9F no-dump",
+    "suspend; resume; bugcheck 0xE2 dump",
+    "surprise-remove 0; bugcheck 0xE2 no-dump",
+    "surprise-remove 1; bugcheck 0xE2 dump",
+    "remove 0; unload",
+    "open 0; open 1; bugcheck 0xE2 no-dump",
+    "rescan; bugcheck 0xE2 no-dump",
+    "unload; load; start; bugcheck 0xE2 dump",
+    "unload; bugcheck 0xE2 dump",
+];
+
+/// What is set before the driver is loaded.
+const SETTINGS: &[&str] = &[
+    "set ReportDumpEnd 1",
+    "set ReportDumpEnd 2",
+    "set ReportDumpEnd 3",
+    "set build 14393",
+    "set build 17763",
+    "set build 20348",
+    "observe",
+    "other corrupt",
+];
+
+/// The crash after each of [`SETTINGS`] and each fault.
+const CRASHES: &[&str] = &["bugcheck 0xE2 dump", "bugcheck 0xE2 dump-fails=2"];
+
+/// Functions whose result is an address of the kernel's memory, or null.
+const ADDRESSES: &[&str] = &[
+    "WdfObjectGetTypedContextWorker",
+    "WdfCmResourceListGetDescriptor",
+    "WdfDeviceGetIoTarget",
+    "MmMapIoSpaceEx",
+];
+
+/// Where the images and programs are.
+struct Images {
+    driver: PathBuf,
+    kernel: PathBuf,
+    host: PathBuf,
+}
+
+/// Runs the suite.
+pub fn run(tally: &mut Tally) -> Result<()> {
+    let images = Images {
+        driver: kit::build_driver()?,
+        kernel: kit::build_guest()?,
+        host: build_host()?,
+    };
+    let scenarios = scenarios(&images)?;
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<Result<usize>>>> =
+        scenarios.iter().map(|_| Mutex::new(None)).collect();
+    thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((scenario, slot)) = scenarios.get(index).zip(results.get(index))
+                    else {
+                        break;
+                    };
+                    let result = compare(&images, scenario, index);
+                    if let Ok(mut slot) = slot.lock() {
+                        *slot = Some(result);
+                    }
+                }
+            });
+        }
+    });
+    let mut lines = 0;
+    for (scenario, result) in scenarios.iter().zip(results) {
+        let result = result
+            .into_inner()
+            .ok()
+            .flatten()
+            .ok_or_else(|| anyhow!("it was not run"))
+            .and_then(|it| it);
+        lines += result.as_ref().map_or(0, |count| *count);
+        tally.check(&scenario.trim_end().replace('\n', "; "), result.map(drop));
+    }
+    println!("  {lines} lines of the report are the same");
+    Ok(())
+}
+
+/// All scenarios: every life, every setting, and every call that can fail.
+fn scenarios(images: &Images) -> Result<Vec<String>> {
+    let text =
+        |before: &str, steps: &str| format!("{before}load\nstart\n{}\n", steps.replace("; ", "\n"));
+    let mut all: Vec<String> = LIVES.iter().map(|steps| text("trace\n", steps)).collect();
+    for crash in CRASHES {
+        for setting in SETTINGS {
+            all.push(text(&format!("trace\n{setting}\n"), crash));
+        }
+    }
+    let file = folder()?.join("count");
+    fs::write(&file, text("", CRASHES[0])).context("can't write a scenario")?;
+    let report = in_process(images, &file, &["isa,capability=3", "pci,capability=3"])?;
+    let calls = report
+        .iter()
+        .find_map(|line| line["calls"]["can_fail"].as_u64())
+        .context("the process counted no calls")?;
+    ensure!(calls > 0, "no call can fail");
+    for call in 1..=calls {
+        all.push(text(&format!("trace\nfail call {call}\n"), CRASHES[0]));
+    }
+    Ok(all)
+}
+
+fn folder() -> Result<PathBuf> {
+    let folder = kit::root().join("target/same");
+    fs::create_dir_all(&folder).with_context(|| format!("can't create {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Builds `tests/host` and answers where it is.
+fn build_host() -> Result<PathBuf> {
+    let output = Command::new("cargo")
+        .args(["build", "--quiet", "--locked", "--release"])
+        .args(["--package", "host", "--bin", "host"])
+        .args(["--message-format", "json"])
+        .current_dir(kit::root())
+        .output()
+        .context("can't run cargo")?;
+    ensure!(
+        output.status.success(),
+        "tests/host does not build: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find_map(|line| line["executable"].as_str().map(PathBuf::from))
+        .context("cargo built no program of tests/host")
+}
+
+/// Runs a scenario on both; the result is how many lines were compared.
+fn compare(images: &Images, scenario: &str, index: usize) -> Result<usize> {
+    let guest = in_guest(images, scenario)?;
+    let file = folder()?.join(index.to_string());
+    fs::write(&file, scenario).context("can't write a scenario")?;
+    let [isa, pci] = devices(&guest)?;
+    let mut process = in_process(images, &file, &[&isa, &pci])?;
+    let written: Vec<&str> = process
+        .iter()
+        .filter_map(|line| line.get("written"))
+        // Where no device decodes the address, nothing sees the write.
+        .filter(|it| it["device"] != "")
+        .filter_map(|it| match it["value"].as_str() {
+            Some("0x1") => Some("GUEST_PANICKED"),
+            Some("0x2") => Some("GUEST_CRASHLOADED"),
+            _ => None,
+        })
+        .collect();
+    let seen = guest.panic_events();
+    if written != seen {
+        bail!("in the guest QEMU saw {seen:?}, in the process {written:?} was written");
+    }
+    process.retain(|line| line.get("written").is_none());
+    let guest: Vec<Value> = guest
+        .report
+        .lines
+        .iter()
+        .map(|line| json!({ &line.kind: line.content }))
+        .collect();
+    let (guest, process) = (equalise(guest), equalise(process));
+    for (at, (left, right)) in guest.iter().zip(&process).enumerate() {
+        ensure!(
+            left == right,
+            "line {}:\n  in the guest   {left}\n  in the process {right}",
+            at + 1
+        );
+    }
+    ensure!(
+        guest.len() == process.len() && !guest.is_empty(),
+        "{} lines in the guest, {} in the process",
+        guest.len(),
+        process.len()
+    );
+    Ok(guest.len())
+}
+
+fn in_guest(images: &Images, scenario: &str) -> Result<Outcome> {
+    let matching: String = HARDWARE_IDS
+        .iter()
+        .flat_map(|id| ["match ", id, "\n"])
+        .collect();
+    let config = Config {
+        program: "qemu-system-x86_64".into(),
+        machine: "pc".to_owned(),
+        devices: vec![format!("{ISA},events=3"), format!("{PCI},events=3")],
+        panic_action: "none".to_owned(),
+        arguments: Vec::new(),
+        kernel: images.kernel.clone(),
+        host: Vec::new(),
+        files: run::files(
+            fs::read(&images.driver).context("can't read the driver")?,
+            &format!("{matching}{scenario}"),
+        ),
+    };
+    let outcome = run::run(&config)?;
+    ensure!(
+        outcome.end == End::Complete,
+        "the guest ended as {:?}",
+        outcome.end
+    );
+    Ok(outcome)
+}
+
+fn in_process(images: &Images, scenario: &Path, devices: &[&str]) -> Result<Vec<Value>> {
+    let mut command = Command::new(&images.host);
+    command.args(["run", "--driver"]).arg(&images.driver);
+    for device in devices {
+        command.args(["--device", device]);
+    }
+    let output = command
+        .arg("--scenario")
+        .arg(scenario)
+        .output()
+        .context("can't run tests/host")?;
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("{line} is no JSON")))
+        .collect()
+}
+
+/// The devices that the guest found, for the process: the PCI one with the address
+/// that firmware gave it.
+fn devices(guest: &Outcome) -> Result<[String; 2]> {
+    let ids: Vec<&str> = guest
+        .report
+        .all("device")
+        .filter_map(|it| it["id"].as_str())
+        .collect();
+    if !matches!(ids[..], [isa, pci] if isa.starts_with("ACPI") && pci.starts_with("PCI")) {
+        bail!("the guest found {ids:?}");
+    }
+    // Where nothing was mapped, the address is not in the report either.
+    let address = guest
+        .report
+        .first("mapped")
+        .and_then(|it| it["physical"].as_str())
+        .map_or_else(String::new, |address| format!(",address={address}"));
+    Ok([
+        "isa,capability=3".to_owned(),
+        format!("pci,capability=3{address}"),
+    ])
+}
+
+/// Takes out what may differ.
+fn equalise(mut lines: Vec<Value>) -> Vec<Value> {
+    let ids: Vec<Value> = lines
+        .iter()
+        .filter_map(|line| line.get("device"))
+        .map(|it| it["id"].clone())
+        .collect();
+    for line in &mut lines {
+        let Some((kind, content)) = line.as_object_mut().and_then(|it| it.iter_mut().next()) else {
+            continue;
+        };
+        if let Some(index) = ids.iter().position(|id| *id == content["id"]) {
+            content["id"] = json!(index);
+        }
+        if kind == "acpi_children"
+            && let Some(paths) = content["found"].as_array_mut()
+        {
+            for path in paths {
+                let name = path.as_str().and_then(|path| path.rsplit('.').next());
+                *path = json!(name);
+            }
+        }
+        let name = content["name"].as_str().unwrap_or_default();
+        if kind == "call" && ADDRESSES.contains(&name) {
+            content["result"] = json!(content["result"] != "0x0");
+        }
+    }
+    lines
+}
