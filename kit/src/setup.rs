@@ -216,7 +216,7 @@ pub fn setup(purpose: Purpose) -> Result<()> {
         );
     };
     eprintln!("Installing with apt-get:\n{}", list(&missing));
-    refresh_unless_known(&names)?;
+    refresh(&names)?;
     apt(
         prefix,
         &[&["install", "--yes", "--no-install-recommends"], &names[..]].concat(),
@@ -236,9 +236,14 @@ pub fn setup(purpose: Purpose) -> Result<()> {
     Ok(())
 }
 
-/// Fetches apt's lists if a package is not in them. A user's sources are left
-/// as they are.
-pub fn refresh_unless_known(names: &[&str]) -> Result<()> {
+/// Fetches apt's lists, before anything is fetched by them: old lists name
+/// packages that are gone, or older ones than there are. A user's sources are
+/// left as they are. Who may not do that goes on with the lists there are, if
+/// they have the packages.
+pub fn refresh(names: &[&str]) -> Result<()> {
+    if let Some(prefix) = privilege() {
+        return apt(prefix, &["update"]).context("apt's lists could not be fetched");
+    }
     let known = names.iter().all(|name| {
         Command::new("apt-cache")
             .args(["show", name])
@@ -247,16 +252,13 @@ pub fn refresh_unless_known(names: &[&str]) -> Result<()> {
             .status()
             .is_ok_and(|status| status.success())
     });
-    if known {
-        return Ok(());
-    }
-    match privilege() {
-        Some(prefix) => apt(prefix, &["update"]).context("apt's lists could not be fetched"),
-        None => bail!(
+    if !known {
+        bail!(
             "apt does not know all of {}. Run as root:\n  apt-get update",
             names.join(" ")
-        ),
+        );
     }
+    Ok(())
 }
 
 fn missing(purpose: Purpose, exists: impl Fn(&str) -> bool) -> Vec<Package> {

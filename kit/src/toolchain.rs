@@ -145,7 +145,8 @@ fn has_targets() -> bool {
 fn unpack(folder: &Path, root: &Path, progress: &mut Progress) -> Result<()> {
     let packages = folder.join("debs");
     create_folder(&packages)?;
-    setup::refresh_unless_known(&PACKAGES)?;
+    setup::refresh(&PACKAGES)?;
+    check_version(&candidate(PACKAGES[0])?)?;
     for name in with_dependencies()? {
         if !has_package(&packages, &name)? {
             progress.step(&format!("downloading {name}"));
@@ -171,23 +172,51 @@ fn unpack(folder: &Path, root: &Path, progress: &mut Progress) -> Result<()> {
     Ok(())
 }
 
+/// The version of a package that apt would fetch.
+fn candidate(name: &str) -> Result<String> {
+    let record = record(name)?;
+    record
+        .lines()
+        .find_map(|line| line.strip_prefix("Version: "))
+        .map(str::to_owned)
+        .with_context(|| format!("apt does not say which version of {name} it has"))
+}
+
+/// The compiler must be one that the crates build with.
+fn check_version(found: &str) -> Result<()> {
+    let number = |text: &str| -> Option<(u32, u32)> {
+        let mut parts = text.split(['.', '+', '-']);
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    };
+    if number(found) < number(env!("CARGO_PKG_RUST_VERSION")) {
+        bail!(
+            "apt's rustc-web is {found}, and {} is needed. Debian 12 has it in bookworm-security: \
+             is that among apt's sources?",
+            env!("CARGO_PKG_RUST_VERSION")
+        );
+    }
+    Ok(())
+}
+
+/// What apt says of a package.
+fn record(name: &str) -> Result<String> {
+    let output = Command::new("apt-cache")
+        .args(["show", "--no-all-versions", name])
+        .output()
+        .context("can't run apt-cache")?;
+    let record = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() || record.is_empty() {
+        bail!("apt has no package {name}. Debian 12 has it in bookworm-security");
+    }
+    Ok(record)
+}
+
 /// The packages and what they depend on, by apt's own data.
 fn with_dependencies() -> Result<Vec<String>> {
     let mut names: Vec<String> = PACKAGES.map(str::to_owned).to_vec();
     let mut next = 0;
     while let Some(name) = names.get(next).cloned() {
-        let output = Command::new("apt-cache")
-            .args(["show", "--no-all-versions", &name])
-            .output()
-            .context("can't run apt-cache")?;
-        let record = String::from_utf8_lossy(&output.stdout).into_owned();
-        if !output.status.success() || record.is_empty() {
-            bail!(
-                "apt has no package {name}. Debian 12 has it in bookworm-security, Debian 11 in \
-                 bullseye-security"
-            );
-        }
-        for dependency in dependencies(&record) {
+        for dependency in dependencies(&record(&name)?) {
             if !names.contains(&dependency) {
                 names.push(dependency);
             }
@@ -239,7 +268,14 @@ fn joined(folders: &[PathBuf]) -> OsString {
 
 #[cfg(test)]
 mod tests {
-    use super::dependencies;
+    use super::{check_version, dependencies};
+
+    #[test]
+    fn a_compiler_that_is_too_old_is_refused_before_it_is_fetched() {
+        assert!(check_version("1.96.0+dfsg1-1~deb12u2").is_ok());
+        assert!(check_version("1.85.0+dfsg3-1~deb12u3").is_err());
+        assert!(check_version("nonsense").is_err());
+    }
 
     #[test]
     fn the_compilers_libraries_are_found_by_what_it_depends_on() {
