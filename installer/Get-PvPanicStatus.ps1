@@ -25,9 +25,12 @@ Set-StrictMode -Version Latest
 $ErrorActionPreference = 'Stop'
 
 $Category = '{8C5B1F0E-6D3A-4E27-9B41-52C7A90D3E16}'
-$Keys = [ordered]@{ Capability = 2; Armed = 3; Address = 4; Warnings = 5; Refusal = 6 }
+$Keys = [ordered]@{
+    Capability = 2; Armed = 3; Address = 4; Warnings = 5; Refusal = 6; ReportDumpEnd = 7
+}
 $Panicked = 1
 $CrashLoaded = 2
+$FailedStart = 10
 
 function Get-Property($Device, [string] $Key) {
     $property = Get-PnpDeviceProperty -InstanceId $Device.InstanceId -KeyName $Key -ErrorAction SilentlyContinue
@@ -52,82 +55,80 @@ function Get-WarningText([uint32] $Bits) {
     return $texts
 }
 
-function Get-RegistryValue([string] $Path, [string] $Name) {
-    $item = Get-ItemProperty -LiteralPath $Path -Name $Name -ErrorAction SilentlyContinue
-    if ($null -eq $item) { return $null }
-    return $item.$Name
+# Only this package's INF names the PCI device without its subsystem.
+function Test-OurInf([string] $Name) {
+    $path = Join-Path $env:SystemRoot "INF\$Name"
+    if (-not (Test-Path -LiteralPath $path)) { return $false }
+    return [bool] (Select-String -LiteralPath $path -Pattern 'PCI\\VEN_1B36&DEV_0011\s*(;|$)' -Quiet)
+}
+
+# What one device will tell the host.
+function Get-NextCrash([int] $Armed, [bool] $Dumps, [int] $ReportDumpEnd) {
+    $panicked = $Armed -band $Panicked
+    $crashLoaded = $Armed -band $CrashLoaded
+    if (-not $Dumps) {
+        if ($panicked) { return 'PANICKED at the bug check' }
+        return 'nothing: crash dumps are off and the device does not offer PANICKED'
+    }
+    if (-not $crashLoaded) { return 'PANICKED after the crash dump' }
+    $begin = 'CRASH_LOADED when the crash dump begins'
+    if (-not $panicked -or $ReportDumpEnd -eq 0) {
+        return "$begin and nothing more: libvirt does not apply on_crash"
+    }
+    if ($ReportDumpEnd -eq 1) { return "$begin, and PANICKED only if the dump breaks off" }
+    return "$begin, and PANICKED when it has ended"
 }
 
 $dumpKinds = @{ 0 = 'none'; 1 = 'complete'; 2 = 'kernel'; 3 = 'small'; 7 = 'automatic' }
-$crashControl = 'HKLM:\SYSTEM\CurrentControlSet\Control\CrashControl'
-$dumpSetting = [int] (Get-RegistryValue $crashControl 'CrashDumpEnabled')
-$dumpKind = $dumpKinds[$dumpSetting]
-if ($null -eq $dumpKind) { $dumpKind = "unknown ($dumpSetting)" }
-$reportDumpEnd = Get-RegistryValue 'HKLM:\SYSTEM\CurrentControlSet\Services\pvpanic\Parameters' 'ReportDumpEnd'
-if ($reportDumpEnd -isnot [int] -or $reportDumpEnd -notin 0, 1, 2) { $reportDumpEnd = 0 }
+$crashControl = Get-ItemProperty -LiteralPath 'HKLM:\SYSTEM\CurrentControlSet\Control\CrashControl'
+$dumpSetting = [int] $crashControl.CrashDumpEnabled
+$dumps = $dumpSetting -ne 0
 
-$devices = @(Get-PnpDevice -PresentOnly | Where-Object {
+$found = @(Get-PnpDevice -PresentOnly | Where-Object {
         $ids = @($_.HardwareID)
         $ids -contains 'ACPI\QEMU0001' -or $ids -contains 'PCI\VEN_1B36&DEV_0011'
     })
 
-$armedByAnyone = 0
-$report = foreach ($device in $devices) {
-    $service = Get-Property $device 'DEVPKEY_Device_Service'
-    $infPath = Get-Property $device 'DEVPKEY_Device_DriverInfPath'
-    $ours = $false
-    if ($service -eq 'pvpanic' -and $infPath) {
-        $inf = Join-Path $env:SystemRoot "INF\$infPath"
-        # Only this package's INF names the PCI device without its subsystem.
-        $ours = [bool] (Select-String -LiteralPath $inf -SimpleMatch 'PCI\VEN_1B36&DEV_0011' -Quiet) -and
-            [bool] (Select-String -LiteralPath $inf -Pattern 'PCI\\VEN_1B36&DEV_0011\s*(;|$)' -Quiet)
-    }
-    $works = $device.Status -eq 'OK'
+$devices = foreach ($device in $found) {
+    $infName = Get-Property $device 'DEVPKEY_Device_DriverInfPath'
+    $ours = (Get-Property $device 'DEVPKEY_Device_Service') -eq 'pvpanic' -and
+        $infName -and (Test-OurInf $infName)
     $values = @{}
     foreach ($name in $Keys.Keys) { $values[$name] = Get-Property $device "$Category $($Keys[$name])" }
-    $armed = 0
-    if ($ours -and $works -and $null -ne $values.Armed) { $armed = [int] $values.Armed }
-    $armedByAnyone = $armedByAnyone -bor $armed
+    $works = $device.Status -eq 'OK'
+    $known = $ours -and $works -and $null -ne $values.Armed
+    $refused = $ours -and $device.ConfigManagerErrorCode -eq $FailedStart -and $null -ne $values.Refusal
+    $next =
+    if ($known) { Get-NextCrash ([int] $values.Armed) $dumps ([int] $values.ReportDumpEnd) }
+    elseif ($ours -and $works) { 'unknown: the driver could not write what it armed (see its ETW events)' }
+    elseif ($ours) { 'nothing: the device does not work' }
+    else { 'unknown: the device does not run this driver' }
     [pscustomobject] @{
         Device        = $device.InstanceId
         Status        = $device.Status
-        Problem       = $device.Problem
+        ProblemCode   = $device.ConfigManagerErrorCode
+        ProblemStatus = Get-Property $device 'DEVPKEY_Device_ProblemStatus'
         DriverVersion = Get-Property $device 'DEVPKEY_Device_DriverVersion'
-        Inf           = $infPath
-        ThisDriver    = $ours
-        Offers        = if ($ours -and $works) { Get-EventName ([int] $values.Capability) } else { 'unknown' }
-        Armed         = if ($ours -and $works) { Get-EventName $armed } else { 'unknown' }
-        Address       = if ($ours -and $works) { '0x{0:X}' -f [uint64] $values.Address } else { $null }
-        Warnings      = if ($ours -and $works) { @(Get-WarningText ([uint32] $values.Warnings)) } else { @() }
-        Refusal       = if ($ours -and -not $works -and $null -ne $values.Refusal) { '0x{0:X8}' -f $values.Refusal } else { $null }
+        Inf           = $infName
+        ThisDriver    = [bool] $ours
+        Offers        = if ($known) { Get-EventName ([int] $values.Capability) } else { 'unknown' }
+        Armed         = if ($known) { Get-EventName ([int] $values.Armed) } else { 'unknown' }
+        Address       = if ($known) { '0x{0:X}' -f [uint64] $values.Address } else { 'unknown' }
+        ReportDumpEnd = if ($known) { [int] $values.ReportDumpEnd } else { 'unknown' }
+        Warnings      = @(if ($known) { Get-WarningText ([uint32] $values.Warnings) })
+        Refusal       = if ($refused) { '0x{0:X8}' -f $values.Refusal } else { $null }
+        NextCrash     = $next
     }
 }
 
-$dumps = $dumpSetting -ne 0
+$sentences = @($devices | ForEach-Object { $_.NextCrash } | Select-Object -Unique)
 $sentence =
-if ($devices.Count -eq 0) {
-    'The host will get nothing: this machine has no pvpanic device.'
-} elseif ($armedByAnyone -eq 0) {
-    'Nothing is armed by this driver: see the status of each device.'
-} elseif (-not $dumps -and -not ($armedByAnyone -band $Panicked)) {
-    'The host will get nothing: crash dumps are off and the device does not offer PANICKED.'
-} elseif (-not $dumps) {
-    'The host will get PANICKED at the bug check.'
-} elseif (-not ($armedByAnyone -band $CrashLoaded)) {
-    'The host will get PANICKED after the crash dump is written.'
-} elseif (-not ($armedByAnyone -band $Panicked)) {
-    'The host will get CRASH_LOADED when the crash dump begins, and nothing more.'
-} elseif ($reportDumpEnd -eq 2) {
-    'The host will get CRASH_LOADED when the crash dump begins and PANICKED when it has ended.'
-} elseif ($reportDumpEnd -eq 1) {
-    'The host will get CRASH_LOADED when the crash dump begins, and PANICKED only if the dump breaks off.'
-} else {
-    'The host will get CRASH_LOADED when the crash dump begins, and nothing more: libvirt does not apply on_crash.'
-}
+if ($sentences.Count -eq 0) { 'The host will get nothing: this machine has no pvpanic device.' }
+else { "The host will get $($sentences -join '; from another device: ')." }
+if ($dumps) { $sentence += ' If Windows can write no dump at all, PANICKED comes at the bug check where it is armed.' }
 
 [pscustomobject] @{
-    Devices       = @($report)
-    CrashDump     = $dumpKind
-    ReportDumpEnd = $reportDumpEnd
-    NextCrash     = $sentence
+    Devices   = @($devices)
+    CrashDump = if ($dumpKinds.ContainsKey($dumpSetting)) { $dumpKinds[$dumpSetting] } else { "unknown ($dumpSetting)" }
+    NextCrash = $sentence
 }

@@ -8,6 +8,7 @@ use pvpanic_protocol::{
 };
 use wdk_sys::{
     _KBUGCHECK_CALLBACK_REASON::KbCallbackDumpIo,
+    KBUGCHECK_CALLBACK_RECORD, KBUGCHECK_REASON_CALLBACK_RECORD,
     ntddk::{
         KeDeregisterBugCheckCallback, KeDeregisterBugCheckReasonCallback,
         KeRegisterBugCheckCallback, KeRegisterBugCheckReasonCallback,
@@ -19,6 +20,28 @@ use crate::{
     register::Register,
     size,
 };
+
+/// A reporter's records, as Windows takes them. The pointers are made from the
+/// whole reporter, which `on_dump_io` reaches through its record.
+struct Records {
+    dump_io: *mut KBUGCHECK_REASON_CALLBACK_RECORD,
+    bug_check: *mut KBUGCHECK_CALLBACK_RECORD,
+}
+
+impl Records {
+    /// # Safety
+    ///
+    /// `reporter` must be valid.
+    unsafe fn of(reporter: NonNull<Reporter>) -> Self {
+        let reporter = reporter.as_ptr();
+        Self {
+            // SAFETY: a field of a valid reporter.
+            dump_io: unsafe { &raw mut (*reporter).dump_io }.cast(),
+            // SAFETY: as above.
+            bug_check: unsafe { &raw mut (*reporter).bug_check }.cast(),
+        }
+    }
+}
 
 /// Registers a callback for each event that the device offers, and answers the
 /// events armed: [`None`] if no callback could be registered.
@@ -47,15 +70,15 @@ pub unsafe fn arm(
     };
     // SAFETY: nothing in this memory is registered, says the caller.
     unsafe { reporter.write(fresh) };
-    // SAFETY: just written; the records in it are behind cells.
-    let shared = unsafe { reporter.as_ref() };
+    // SAFETY: reporter is valid, says the caller.
+    let records = unsafe { Records::of(reporter) };
     let mut armed = 0;
     if capability.offers(Event::Panicked) {
         // SAFETY: record, buffer and component are resident and stay where they
         // are until `disarm` (Microsoft, "KeRegisterBugCheckCallback").
         let registered = unsafe {
             KeRegisterBugCheckCallback(
-                shared.bug_check.get(),
+                records.bug_check,
                 Some(on_bug_check),
                 reporter.as_ptr().cast(),
                 size::<Reporter>(),
@@ -70,7 +93,7 @@ pub unsafe fn arm(
         // SAFETY: as above (Microsoft, "KeRegisterBugCheckReasonCallback").
         let registered = unsafe {
             KeRegisterBugCheckReasonCallback(
-                shared.dump_io.get(),
+                records.dump_io,
                 Some(on_dump_io),
                 KbCallbackDumpIo,
                 component,
@@ -92,13 +115,13 @@ pub unsafe fn arm(
 /// `armed` must be the answer of [`arm`] for `reporter`.
 pub unsafe fn disarm(reporter: NonNull<Reporter>, armed: Capability) {
     // SAFETY: `arm` wrote it.
-    let shared = unsafe { reporter.as_ref() };
+    let records = unsafe { Records::of(reporter) };
     if armed.offers(Event::CrashLoaded) {
         // SAFETY: registered by `arm` and touched by nobody but Windows since.
-        unsafe { KeDeregisterBugCheckReasonCallback(shared.dump_io.get()) };
+        unsafe { KeDeregisterBugCheckReasonCallback(records.dump_io) };
     }
     if armed.offers(Event::Panicked) {
         // SAFETY: as above.
-        unsafe { KeDeregisterBugCheckCallback(shared.bug_check.get()) };
+        unsafe { KeDeregisterBugCheckCallback(records.bug_check) };
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! Windows calls [`on_dump_io`] for every write of the crash dump and
 //! [`on_bug_check`] at the end, at `HIGH_LEVEL` with all other processors
-//! stopped: no allocation, no lock, no pageable code or data and no call is
-//! allowed there (Microsoft, "Writing a Bug Check Callback Routine" and "Writing
-//! a Reason Callback Routine"). `IOCTL_ACPI_EVAL_METHOD` needs an IRQL below
+//! stopped: no allocation, no lock, no pageable memory and no routine that needs
+//! a lower IRQL is allowed there (Microsoft, "`KBUGCHECK_CALLBACK_ROUTINE`",
+//! "Writing a Bug Check Reason Callback Routine"). Nothing is called here at all. `IOCTL_ACPI_EVAL_METHOD` needs an IRQL below
 //! `DISPATCH_LEVEL`, so that `WRPT` can't be evaluated here: the callbacks do
 //! the store that it does.
 
-use core::cell::UnsafeCell;
+use core::{cell::UnsafeCell, mem::offset_of};
 
 use pvpanic_protocol::{capability::Event, report::Progress};
 use wdk_sys::{
@@ -29,6 +29,8 @@ pub struct Reporter {
     pub register: Register,
     pub progress: Progress,
 }
+
+const _: () = assert!(offset_of!(Reporter, dump_io) == 0);
 
 /// A part of the crash dump is about to be written. IRQL: `HIGH_LEVEL`.
 pub unsafe extern "C" fn on_dump_io(

@@ -23,7 +23,7 @@ use crate::{
     arm::{arm, disarm},
     bugcheck::Reporter,
     context::{self, Context, TypeInfo},
-    properties,
+    properties::{self, Started},
     refusal::Refusal,
     resources::Hardware,
     size, trace,
@@ -106,7 +106,8 @@ pub unsafe fn add(
     }
     let mut attributes = context::attributes::<DeviceContext>();
     let mut device: WDFDEVICE = ptr::null_mut();
-    // SAFETY: `init` is configured; the framework takes it over, on failure too.
+    // SAFETY: `init` is configured; on failure the framework frees it after this
+    // callback.
     let status = unsafe {
         call_unsafe_wdf_function_binding!(
             WdfDeviceCreate,
@@ -159,7 +160,10 @@ unsafe extern "C" fn evt_device_prepare_hardware(
     match unsafe { start(device, translated) } {
         Ok(()) => STATUS_SUCCESS,
         Err(refusal) => {
-            trace::device_refused(refusal.status());
+            // SAFETY: as above.
+            let (state, _) = unsafe { parts(device) };
+            let address = state.hardware.map_or(0, |hardware| hardware.address);
+            trace::device_refused(address, refusal.status());
             // SAFETY: as above.
             unsafe { properties::set_refusal(device, refusal.status()) };
             if refusal.is_lasting() {
@@ -187,15 +191,16 @@ unsafe extern "C" fn evt_device_release_hardware(
 ) -> NTSTATUS {
     // SAFETY: the framework keeps the device alive in its callbacks.
     let (state, reporter) = unsafe { parts(device) };
+    let hardware = state.hardware.take();
     if let Some(armed) = state.armed.take() {
         // SAFETY: `start` armed this reporter with these events. First of all:
         // the address may soon be somebody else's.
         unsafe { disarm(reporter, armed) };
-        trace::device_stopped();
+        trace::device_stopped(hardware.map_or(0, |hardware| hardware.address));
         // SAFETY: as above. A refusal stays to be read until the next start.
         unsafe { properties::delete_all(device) };
     }
-    if let Some(hardware) = state.hardware.take() {
+    if let Some(hardware) = hardware {
         // SAFETY: nothing is armed any more, so that nobody uses the register.
         unsafe { hardware.release() };
     }
@@ -249,10 +254,18 @@ unsafe fn start(device: WDFDEVICE, translated: WDFCMRESLIST) -> Result<(), Refus
         hardware.address,
         byte,
         armed,
+        state.report_dump_end,
         advised.warnings,
     );
+    let started = Started {
+        capability: byte,
+        armed,
+        address: hardware.address,
+        report_dump_end: state.report_dump_end,
+        warnings: advised.warnings,
+    };
     // SAFETY: as above.
-    unsafe { properties::set_started(device, byte, armed, hardware.address, advised.warnings) };
+    unsafe { properties::set_started(device, &started) };
     Ok(())
 }
 

@@ -25,7 +25,7 @@ use core::ptr;
 
 use pvpanic_protocol::report::ReportDumpEnd;
 use wdk_sys::{
-    DRIVER_OBJECT, NTSTATUS, PCUNICODE_STRING, PWDFDEVICE_INIT, STATUS_SUCCESS, ULONG,
+    NTSTATUS, PCUNICODE_STRING, PDRIVER_OBJECT, PWDFDEVICE_INIT, STATUS_SUCCESS, ULONG,
     WDF_DRIVER_CONFIG, WDFDRIVER, WDFOBJECT, call_unsafe_wdf_function_binding,
 };
 
@@ -53,7 +53,7 @@ unsafe impl Context for DriverContext {
 /// Windows gives to a driver (Microsoft, "`DriverEntry` for WDF Drivers").
 #[unsafe(export_name = "DriverEntry")]
 pub unsafe extern "system" fn driver_entry(
-    driver: &mut DRIVER_OBJECT,
+    driver: PDRIVER_OBJECT,
     registry_path: PCUNICODE_STRING,
 ) -> NTSTATUS {
     let mut config = WDF_DRIVER_CONFIG {

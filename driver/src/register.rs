@@ -1,6 +1,11 @@
 //! The device's one byte.
 
-use core::{arch::asm, ffi::CStr, ptr::NonNull};
+use core::{
+    arch::asm,
+    ffi::CStr,
+    ptr::NonNull,
+    sync::atomic::{Ordering::SeqCst, compiler_fence},
+};
 
 use pvpanic_protocol::capability::Event;
 
@@ -50,8 +55,9 @@ impl Register {
 
     /// Reports `event`. IRQL: any, `HIGH_LEVEL` included.
     ///
-    /// The memory access needs no barrier: the mapping is uncached, and the
-    /// processor does not delay or combine such stores.
+    /// On x64 the memory access needs no barrier of the processor's: the mapping
+    /// is uncached, and such stores are neither delayed nor combined (Intel SDM,
+    /// "Strong Uncacheable").
     ///
     /// # Safety
     ///
@@ -67,9 +73,13 @@ impl Register {
                 asm!("out dx, al", in("dx") port, in("al") event as u8,
                     options(nostack, preserves_flags));
             },
-            // SAFETY: the caller says that the byte is mapped; mapped register
-            // space is resident.
-            Self::Memory(byte) => unsafe { byte.write_volatile(event as u8) },
+            Self::Memory(byte) => {
+                // The latch is stored before the event.
+                compiler_fence(SeqCst);
+                // SAFETY: the caller says that the byte is mapped; mapped register
+                // space is resident.
+                unsafe { byte.write_volatile(event as u8) };
+            }
         }
     }
 }

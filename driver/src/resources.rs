@@ -3,8 +3,9 @@
 use core::ptr::NonNull;
 
 use wdk_sys::{
-    CM_PARTIAL_RESOURCE_DESCRIPTOR, CmResourceTypeMemory, CmResourceTypePort, PAGE_NOCACHE,
-    PAGE_READWRITE, WDFCMRESLIST, call_unsafe_wdf_function_binding,
+    CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_RESOURCE_PORT_IO, CmResourceTypeMemory, CmResourceTypePort,
+    PAGE_NOCACHE, PAGE_READWRITE, PHYSICAL_ADDRESS, ULONG, WDFCMRESLIST,
+    call_unsafe_wdf_function_binding,
     ntddk::{MmMapIoSpaceEx, MmUnmapIoSpace},
 };
 
@@ -64,6 +65,9 @@ impl Hardware {
     fn from_port(descriptor: &CM_PARTIAL_RESOURCE_DESCRIPTOR) -> Result<Self, Refusal> {
         // SAFETY: the type of the descriptor says that this member is the valid one.
         let port = unsafe { descriptor.u.Port };
+        if u32::from(descriptor.Flags) & CM_RESOURCE_PORT_IO == 0 {
+            return Self::map(port.Start, port.Length);
+        }
         // SAFETY: every member of `PHYSICAL_ADDRESS` is the same eight bytes.
         let address = unsafe { port.Start.QuadPart }.cast_unsigned();
         let register = u16::try_from(address).map_err(|_| Refusal::BadResource)?;
@@ -79,17 +83,22 @@ impl Hardware {
     fn from_memory(descriptor: &CM_PARTIAL_RESOURCE_DESCRIPTOR) -> Result<Self, Refusal> {
         // SAFETY: the type of the descriptor says that this member is the valid one.
         let memory = unsafe { descriptor.u.Memory };
-        if memory.Length == 0 {
+        Self::map(memory.Start, memory.Length)
+    }
+
+    /// Maps the first byte of a range that Windows assigned to the device.
+    fn map(start: PHYSICAL_ADDRESS, length: ULONG) -> Result<Self, Refusal> {
+        if length == 0 {
             return Err(Refusal::BadResource);
         }
-        // SAFETY: Windows assigned this range to the device, so that it may be
-        // mapped uncached (Microsoft, "MmMapIoSpaceEx").
-        let mapped = unsafe { MmMapIoSpaceEx(memory.Start, LENGTH, PAGE_READWRITE | PAGE_NOCACHE) };
+        // SAFETY: the range is the device's, so that it may be mapped uncached
+        // (Microsoft, "`MmMapIoSpaceEx`").
+        let mapped = unsafe { MmMapIoSpaceEx(start, LENGTH, PAGE_READWRITE | PAGE_NOCACHE) };
         let byte = NonNull::new(mapped.cast()).ok_or(Refusal::NotMapped)?;
         Ok(Self {
             register: Register::Memory(byte),
             // SAFETY: every member of `PHYSICAL_ADDRESS` is the same eight bytes.
-            address: unsafe { memory.Start.QuadPart }.cast_unsigned(),
+            address: unsafe { start.QuadPart }.cast_unsigned(),
         })
     }
 

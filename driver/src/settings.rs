@@ -2,8 +2,8 @@
 
 use pvpanic_protocol::report::ReportDumpEnd;
 use wdk_sys::{
-    KEY_READ, ULONG, UNICODE_STRING, WDF_NO_OBJECT_ATTRIBUTES, WDFDRIVER, WDFKEY,
-    call_unsafe_wdf_function_binding,
+    KEY_READ, NTSTATUS, STATUS_OBJECT_NAME_NOT_FOUND, ULONG, UNICODE_STRING,
+    WDF_NO_OBJECT_ATTRIBUTES, WDFDRIVER, WDFKEY, call_unsafe_wdf_function_binding,
 };
 
 use crate::trace;
@@ -37,7 +37,7 @@ pub unsafe fn report_dump_end(driver: WDFDRIVER) -> ReportDumpEnd {
         )
     };
     if !wdk::nt_success(status) {
-        return ReportDumpEnd::default();
+        return unread(status);
     }
     let mut spelling = REPORT_DUMP_END;
     let name = UNICODE_STRING {
@@ -58,12 +58,20 @@ pub unsafe fn report_dump_end(driver: WDFDRIVER) -> ReportDumpEnd {
     // SAFETY: opened above and not used after this.
     unsafe { call_unsafe_wdf_function_binding!(WdfRegistryClose, key) };
     if !wdk::nt_success(status) {
-        return ReportDumpEnd::default();
+        return unread(status);
     }
     ReportDumpEnd::from_registry(value).unwrap_or_else(|| {
         trace::report_dump_end_refused(value);
         ReportDumpEnd::default()
     })
+}
+
+/// The default; traced unless the value is only not there.
+fn unread(status: NTSTATUS) -> ReportDumpEnd {
+    if status != STATUS_OBJECT_NAME_NOT_FOUND {
+        trace::report_dump_end_unreadable(status);
+    }
+    ReportDumpEnd::default()
 }
 
 /// ASCII as UTF-16.

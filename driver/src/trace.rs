@@ -13,6 +13,7 @@ use core::{
 
 use pvpanic_protocol::{
     capability::Capability,
+    report::ReportDumpEnd,
     tracelogging::{
         self, CHANNEL, EVENT_METADATA, Field, Kind, PROVIDER_ID, PROVIDER_METADATA, PROVIDER_NAME,
         event_size, provider_size,
@@ -102,6 +103,11 @@ pub fn report_dump_end_refused(value: u32) {
     write_event!(Warning, "ReportDumpEndRefused", "Value": U32 = &value.to_le_bytes());
 }
 
+/// `ReportDumpEnd` could not be read, or is no `REG_DWORD`, and counts as 0.
+pub fn report_dump_end_unreadable(status: NTSTATUS) {
+    write_event!(Warning, "ReportDumpEndUnreadable", "Status": NtStatus = &status.to_le_bytes());
+}
+
 /// The device object could not be created.
 pub fn device_add_failed(status: NTSTATUS) {
     write_event!(Error, "DeviceAddFailed", "Status": NtStatus = &status.to_le_bytes());
@@ -113,6 +119,7 @@ pub fn device_started(
     address: u64,
     capability: u8,
     armed: Capability,
+    report_dump_end: ReportDumpEnd,
     warnings: Warnings,
 ) {
     write_event!(Informational, "DeviceStarted",
@@ -120,7 +127,8 @@ pub fn device_started(
         "Bus": String = bus.to_bytes_with_nul(),
         "Address": Hex64 = &address.to_le_bytes(),
         "Capability": Hex8 = &[capability],
-        "Armed": Hex8 = &[armed.bits()]);
+        "Armed": Hex8 = &[armed.bits()],
+        "ReportDumpEnd": Hex8 = &[report_dump_end as u8]);
     if warnings != Warnings::NONE {
         write_event!(Warning, "DeviceWarnings",
             "Address": Hex64 = &address.to_le_bytes(),
@@ -128,9 +136,11 @@ pub fn device_started(
     }
 }
 
-/// The device does not start.
-pub fn device_refused(status: NTSTATUS) {
-    write_event!(Error, "DeviceRefused", "Status": NtStatus = &status.to_le_bytes());
+/// The device does not start. `address` is 0 where none was found.
+pub fn device_refused(address: u64, status: NTSTATUS) {
+    write_event!(Error, "DeviceRefused",
+        "Address": Hex64 = &address.to_le_bytes(),
+        "Status": NtStatus = &status.to_le_bytes());
 }
 
 /// A device property could not be written. The device reports all the same.
@@ -141,13 +151,14 @@ pub fn property_not_written(key: u32, status: NTSTATUS) {
 }
 
 /// The device is disarmed.
-pub fn device_stopped() {
-    write_event!(Informational, "DeviceStopped");
+pub fn device_stopped(address: u64) {
+    write_event!(Informational, "DeviceStopped", "Address": Hex64 = &address.to_le_bytes());
 }
 
 fn data(bytes: &[u8], kind: u32) -> EVENT_DATA_DESCRIPTOR {
     EVENT_DATA_DESCRIPTOR {
-        Ptr: bytes.as_ptr().addr() as u64,
+        // Exposed, because ETW reads through it.
+        Ptr: bytes.as_ptr().expose_provenance() as u64,
         Size: u32::try_from(bytes.len()).unwrap_or_default(),
         Reserved: kind,
     }

@@ -126,8 +126,8 @@ NTSTATUS NTAPI FxDriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Regist
         return Status;
     }
 
-    /* A driver without a device add callback has no unload routine of the
-     * framework's, and without one of its own it can't be unloaded at all. */
+    /* A non-PnP driver without EvtDriverUnload can't be unloaded: the framework
+     * says so here. */
     if (WdfDriverGlobals->DisplaceDriverUnload) {
         DriverUnload = DriverObject->DriverUnload;
         DriverObject->DriverUnload = UnloadAndUnbind;

@@ -1,11 +1,18 @@
 //! `mutants`: the driver with one fault in it, again and again. What the tests
 //! do not notice is a hole in them.
 
-use std::process::ExitCode;
+use std::{
+    fs,
+    path::Path,
+    process::{Command, ExitCode},
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::{elsewhere::Elsewhere, test::qemu};
+use crate::{
+    elsewhere::Elsewhere,
+    test::{qemu, same},
+};
 
 /// A deliberate fault.
 #[derive(Clone, Copy, Debug)]
@@ -234,13 +241,13 @@ const FAULTS: &[Fault] = &[
     fault(
         "the properties of an older start stay",
         "driver/src/properties.rs",
-        "for key in CAPABILITY..=REFUSAL {",
-        "for key in REFUSAL..=REFUSAL {",
+        "for key in CAPABILITY..=REPORT_DUMP_END {",
+        "for key in REFUSAL..=REPORT_DUMP_END {",
     ),
 ];
 
-/// Builds the driver with each fault; runs the unit tests of its protocol and, if
-/// they notice nothing, the QEMU suite.
+/// Builds the driver with each fault; runs the unit tests of its protocol, if they
+/// notice nothing the test kernel in a process, and then the QEMU suite.
 ///
 /// # Errors
 ///
@@ -248,13 +255,15 @@ const FAULTS: &[Fault] = &[
 pub fn run() -> Result<ExitCode> {
     kit::setup(kit::Purpose::Run)?;
     let kernel = kit::build_guest()?;
+    let host = same::build_host()?;
     let elsewhere = Elsewhere::new()?;
     let mut survivors = Vec::new();
     for fault in FAULTS {
         let driver = elsewhere.build_with(fault)?;
-        let noticed = elsewhere
-            .unit_tests_with(fault)?
-            .or_else(|| qemu::first_failure(&driver, &kernel));
+        let noticed = match elsewhere.unit_tests_with(fault)? {
+            None => in_process(&host, &driver)?.or_else(|| qemu::first_failure(&driver, &kernel)),
+            noticed => noticed,
+        };
         if let Some(reason) = noticed {
             println!("  caught    {:<48} {reason}", fault.name);
         } else {
@@ -273,4 +282,23 @@ pub fn run() -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// What the test kernel in a process notices first, if anything.
+fn in_process(host: &Path, driver: &[u8]) -> Result<Option<String>> {
+    let image = kit::root().join("target/mutant.sys");
+    fs::write(&image, driver).with_context(|| format!("can't write {}", image.display()))?;
+    let output = Command::new(host)
+        .args(["check", "--driver"])
+        .arg(&image)
+        .output()
+        .with_context(|| format!("can't run {}", host.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let failed = text.lines().find_map(|line| line.strip_prefix("failed: "));
+    Ok((!output.status.success()).then(|| {
+        failed.map_or_else(
+            || format!("the process ended with {}", output.status),
+            |failure| format!("process: {failure}"),
+        )
+    }))
 }

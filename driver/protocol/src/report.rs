@@ -3,7 +3,7 @@
 //! Windows stops the other processors, writes the crash dump if dumps are
 //! enabled, calling the dump-I/O callbacks for every write and once when the
 //! dump is complete, then calls the plain bug-check callbacks and restarts
-//! (Microsoft, "Writing a Bug Check Callback Routine"). With dumps disabled the
+//! (Microsoft, "`KBUGCHECK_CALLBACK_ROUTINE`"). With dumps disabled the
 //! dump-I/O callbacks are never called, so that the same plain callback which
 //! means "after the dump" means "at the bug check" without one.
 

@@ -172,7 +172,7 @@ fn mixes() -> Vec<Row> {
     vec![
         Row::new("q35", &[ISA], crash, &[PANICKED])
             .on("q35")
-            .properties(4),
+            .properties(5),
         Row::new("q35, dump", &[ISA], dump, &[CRASH_LOADED]).on("q35"),
         Row::new(
             "a machine that offers PANICKED only",
@@ -214,7 +214,7 @@ fn mixes() -> Vec<Row> {
             &[PANICKED],
         )
         .statuses(&[FEATURE_NOT_SUPPORTED, SUCCESS])
-        .properties(5),
+        .properties(6),
     ]
 }
 
