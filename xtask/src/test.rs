@@ -1,5 +1,6 @@
 //! `test`: all suites, or one.
 
+mod crash;
 mod errors;
 mod faults;
 mod format;
@@ -8,7 +9,7 @@ mod lint;
 mod nt;
 mod package;
 pub mod qemu;
-mod same;
+pub mod same;
 mod unit;
 
 use std::{
@@ -37,6 +38,7 @@ const SUITES: &[Suite] = &[
     ("nt", nt::run),
     ("same", same::run),
     ("qemu", qemu::run),
+    ("crash", crash::run),
     ("faults", faults::run),
     ("errors", errors::run),
     ("package", package::run),

@@ -14,7 +14,6 @@ use ::acpi::{
 use alloc::{
     format,
     string::{String, ToString},
-    vec,
     vec::Vec,
 };
 use core::{ptr::NonNull, str::FromStr};

@@ -1,3 +1,20 @@
+# With the tables at boot_pml4, in 32-bit protected mode. Takes eax, ecx and edx.
+.macro enable_long_mode
+    mov eax, cr4
+    or eax, 0x620                   # PAE, OSFXSR, OSXMMEXCPT
+    mov cr4, eax
+    mov eax, offset boot_pml4
+    mov cr3, eax
+    mov ecx, 0xC0000080             # EFER
+    rdmsr
+    or eax, 0x900                   # LME, NXE
+    wrmsr
+    mov eax, cr0
+    and eax, 0x9FFFFFFB             # not CD, NW, EM
+    or eax, 0x80010003              # PG, WP, MP, PE
+    mov cr0, eax
+.endm
+
 # PVH entry: QEMU starts an ELF image with this note in 32-bit protected mode,
 # without paging, with the address of the start info in ebx
 # (xen: docs/misc/pvh.pandoc).
@@ -36,20 +53,7 @@ pvh_start:
     cmp ecx, 2048
     jne 2b
 
-    mov eax, cr4
-    or eax, 0x620                   # PAE, OSFXSR, OSXMMEXCPT
-    mov cr4, eax
-    mov eax, offset boot_pml4
-    mov cr3, eax
-    mov ecx, 0xC0000080             # EFER
-    rdmsr
-    or eax, 0x900                   # LME, NXE
-    wrmsr
-    mov eax, cr0
-    and eax, 0xFFFFFFFB             # not EM
-    or eax, 0x80010003              # PG, WP, MP, PE
-    mov cr0, eax
-
+    enable_long_mode
     lgdt [boot_gdt_pointer]
     mov esp, offset stack_top
     push 8
@@ -69,14 +73,61 @@ long_mode:
     call start
     ud2
 
+# What another processor begins with, in real mode: a copy of it, at the start of
+# a page below 1 MiB (Intel SDM 3, "MP Initialization").
+.code16
+.globl processor_start
+.globl processor_start_end
+    .balign 4
+processor_start:
+    jmp 1f
+    .balign 4                       # at offset 4
+    .word 31
+    .long boot_gdt
+1:  cli
+    cld
+    mov ax, cs
+    mov ds, ax
+    lgdtd [4]
+    mov eax, cr0
+    or eax, 1                       # PE
+    mov cr0, eax
+    .byte 0x66, 0xEA                # jmp 24:protected_mode, 32 bits
+    .long protected_mode
+    .word 24
+processor_start_end:
+
+.code32
+protected_mode:
+    mov eax, 16
+    mov ds, eax
+    mov es, eax
+    mov ss, eax
+    enable_long_mode
+    .byte 0xEA                      # jmp 8:processor_long_mode
+    .long processor_long_mode
+    .word 8
+
+.code64
+processor_long_mode:
+    mov eax, 16
+    mov ds, eax
+    mov es, eax
+    mov ss, eax
+    mov rsp, [rip + processor_stack]
+    xor ebp, ebp
+    call processor
+    ud2
+
 .section .rodata.boot, "a", @progbits
     .balign 8
 boot_gdt:
     .quad 0
     .quad 0x00AF9B000000FFFF        # 64-bit code
     .quad 0x00CF93000000FFFF        # data
+    .quad 0x00CF9B000000FFFF        # 32-bit code
 boot_gdt_pointer:
-    .word 23
+    .word 31
     .long boot_gdt
 
 .section .bss.boot, "aw", @nobits

@@ -1,6 +1,6 @@
 //! The machine as `nt-model` sees it.
 
-use crate::{acpi::Acpi, paging, pci, serial};
+use crate::{acpi::Acpi, paging, pci, processors, serial};
 use ::acpi::AcpiError as TableError;
 use alloc::{
     alloc::{alloc_zeroed, dealloc},
@@ -8,7 +8,7 @@ use alloc::{
     vec::Vec,
 };
 use core::{alloc::Layout, ptr::NonNull, str};
-use nt_model::{AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection};
+use nt_model::{AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection, RunOn};
 use x86_64::registers::control::Cr8;
 
 /// The bare machine.
@@ -106,6 +106,10 @@ impl Machine for Guest {
 
     fn wait_for_host(&mut self) {
         serial::wait_for_byte();
+    }
+
+    fn run_on(&self) -> RunOn {
+        processors::run_on
     }
 
     fn set_irql(&mut self, irql: u8) {

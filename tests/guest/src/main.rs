@@ -29,6 +29,8 @@ mod paging;
 #[cfg(target_os = "none")]
 mod pci;
 #[cfg(target_os = "none")]
+mod processors;
+#[cfg(target_os = "none")]
 mod serial;
 
 #[cfg(not(target_os = "none"))]

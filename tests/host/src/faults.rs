@@ -24,6 +24,11 @@ const CRASH_LOADED: u8 = 2;
 const ARMED: &str = "3";
 const WARNINGS: &str = "5";
 const REFUSAL: &str = "6";
+const REPORT_DUMP_END: &str = "7";
+const ALL: [&str; 6] = ["2", ARMED, "4", WARNINGS, REFUSAL, REPORT_DUMP_END];
+
+/// `STATUS_OBJECT_NAME_NOT_FOUND`: nobody has set the value.
+const NOT_SET: &str = "0xc0000034";
 
 /// `Warnings`: RDPT or WRPT not answered, one of two callbacks not registered.
 const NO_RDPT: u32 = 1;
@@ -440,6 +445,9 @@ impl Check<'_> {
                 Some(format!("DeviceWarnings Warnings=0x{NOT_ALL_REGISTERED:x}"))
             }
             Promise::Warned(bits) => Some(format!("DeviceWarnings Warnings=0x{bits:x}")),
+            Promise::Defaults if status != NOT_SET => {
+                Some(format!("ReportDumpEndUnreadable Status={status}"))
+            }
             Promise::Untold | Promise::Defaults | Promise::Nothing => None,
         };
         // A value without a meaning is warned of at every load.
@@ -499,6 +507,9 @@ impl Check<'_> {
                 properties.insert(ARMED, &told.0);
                 properties.insert(WARNINGS, &told.1);
             }
+            if self.promise == Promise::Defaults && properties.contains_key(REPORT_DUMP_END) {
+                properties.insert(REPORT_DUMP_END, "00");
+            }
             let events = if present {
                 self.scenario.events(armed, report_dump_end)
             } else {
@@ -512,10 +523,7 @@ impl Check<'_> {
             if self.fault.function == "WdfDeviceAssignProperty" && self.fault.id == id {
                 // One is missing or, where its deletion failed, left.
                 let differ = |key: &&str| now.get(key) != properties.get(key);
-                let keys: Vec<&str> = ["2", ARMED, "4", WARNINGS, REFUSAL]
-                    .into_iter()
-                    .filter(differ)
-                    .collect();
+                let keys: Vec<&str> = ALL.into_iter().filter(differ).collect();
                 if let [key] = keys[..] {
                     now.remove(key);
                     properties.remove(key);

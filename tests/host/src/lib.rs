@@ -23,7 +23,7 @@ pub use cover::cover;
 pub use device::{Acpi, Bus, Device, DeviceError, Place, Write};
 pub use nt_model::Outcome;
 pub use sins::SINS;
-pub use suite::{Paths, Results, suite};
+pub use suite::{Paths, Results, check, suite};
 
 /// One life of a driver: what the model reported and what the devices saw.
 #[derive(Clone, Debug)]

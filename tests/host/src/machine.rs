@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, ptr::NonNull};
 
-use nt_model::{AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection};
+use nt_model::{AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection, RunOn};
 
 use crate::device::{Bus, with_bus};
 
@@ -141,6 +141,17 @@ impl Machine for Process {
     }
 
     fn wait_for_host(&mut self) {}
+
+    fn run_on(&self) -> RunOn {
+        // A process has one.
+        |processor, work| {
+            let present = processor == 0;
+            if present {
+                work();
+            }
+            present
+        }
+    }
 
     fn set_irql(&mut self, irql: u8) {
         with_bus(|bus| bus.irql = irql);

@@ -1,14 +1,16 @@
 //! `host run`: takes a driver image through a scenario in this process and prints
 //! the report and what was written to the devices. `host suite`: runs the checks
-//! that need driver images. `host cover`: prints the offsets of all instructions
+//! that need driver images; `host check` those of the shipped driver alone.
+//! `host cover`: prints the offsets of all instructions
 //! of an image that run in them.
 
 use std::{path::PathBuf, process::ExitCode};
 
-use host::{Device, Life, Outcome, Paths, cover, live, suite};
+use host::{Device, Life, Outcome, Paths, Results, check, cover, live, suite};
 
 const USAGE: &str = "usage: host run --driver FILE [--device isa|pci[,capability=N…]]… --scenario FILE\n       \
                      host suite --driver FILE --plain FILE… --order FILE --sinner FILE [--seed N]\n       \
+                     host check --driver FILE\n       \
                      host cover --driver FILE [--seed N]";
 
 /// Failures that are printed; one mistake often makes hundreds.
@@ -93,6 +95,17 @@ fn run_suite(words: impl Iterator<Item = String>) -> Result<bool, String> {
     };
     let seed = options.seed()?;
     let results = suite(&paths, seed).map_err(|error| format!("an image: {error}"))?;
+    Ok(print_results(&results))
+}
+
+fn run_check(words: impl Iterator<Item = String>) -> Result<bool, String> {
+    let options = Options::read(words, &["--driver"])?;
+    let driver = options.one("--driver")?;
+    let image = std::fs::read(driver).map_err(|error| format!("{driver}: {error}"))?;
+    Ok(print_results(&check(&image)))
+}
+
+fn print_results(results: &Results) -> bool {
     for failure in results.failed.iter().take(MOST_SHOWN) {
         println!("failed: {failure}");
     }
@@ -100,7 +113,7 @@ fn run_suite(words: impl Iterator<Item = String>) -> Result<bool, String> {
         println!("{line}");
     }
     println!("{} passed, {} failed", results.passed, results.failed.len());
-    Ok(results.failed.is_empty())
+    results.failed.is_empty()
 }
 
 fn run_cover(words: impl Iterator<Item = String>) -> Result<bool, String> {
@@ -118,6 +131,7 @@ fn main() -> ExitCode {
     let done = match words.next().as_deref() {
         Some("run") => run(words),
         Some("suite") => run_suite(words),
+        Some("check") => run_check(words),
         Some("cover") => run_cover(words),
         _ => Err(USAGE.into()),
     };

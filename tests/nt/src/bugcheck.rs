@@ -7,8 +7,8 @@ use crate::{
     layout::{AddPages, DumpIo, SecondaryDumpData, TriageDumpData},
     memory::{Kind, Plain},
     record::{
-        ADD_PAGES, BUFFER_FINISHED, BUFFER_STARTED, DUMP_IO, SECONDARY_DUMP_DATA, TRIAGE_DUMP_DATA,
-        reason_name,
+        ADD_PAGES, BUFFER_FINISHED, BUFFER_STARTED, DUMP_IO, Foreign, Record, SECONDARY_DUMP_DATA,
+        TRIAGE_DUMP_DATA, reason_name,
     },
     report::Line,
 };
@@ -35,22 +35,29 @@ const DUMP_IO_TYPES: [(u32, &str); 4] = [
 const WRITES: [usize; 5] = [0, 1, 1, 1, 2];
 const PAGE: u64 = 4096;
 
-/// Crashes Windows with the STOP code `code`.
+/// Crashes Windows with the STOP code `code` on `processor`, where this runs; the
+/// others do nothing.
 ///
 /// # Errors
 ///
 /// The rule that a callback broke.
-pub fn bug_check(kernel: &Kernel<'_>, code: u32, dump: Dump) -> Result<(), Stop> {
+pub fn bug_check(kernel: &Kernel<'_>, code: u32, dump: Dump, processor: u32) -> Result<(), Stop> {
     kernel.with(|state| {
-        state.report(Line::new("bugcheck").hex("code", code).text(
-            "dump",
-            match dump {
-                Dump::Disabled => "disabled",
-                Dump::Written => "written",
-                Dump::FailsAt(_) => "fails",
-            },
-        ));
+        state.report(
+            Line::new("bugcheck")
+                .hex("code", code)
+                .text(
+                    "dump",
+                    match dump {
+                        Dump::Disabled => "disabled",
+                        Dump::Written => "written",
+                        Dump::FailsAt(_) => "fails",
+                    },
+                )
+                .number("processor", processor),
+        );
         state.bug_check = true;
+        state.crashed_again = false;
         state.set_irql(HIGH_LEVEL);
     });
     if dump != Dump::Disabled {
@@ -100,6 +107,9 @@ fn write_dump(kernel: &Kernel<'_>, code: u32, dump: Dump) -> Result<(), Stop> {
             call_reason(kernel, SECONDARY_DUMP_DATA, &data, "")?;
         }
         write(*kind, number as u64)?;
+        if kernel.with(|state| state.crashed_again) {
+            return Ok(());
+        }
         if dump == Dump::FailsAt(u32::try_from(number).unwrap_or(0) + 1) {
             kernel.with(|state| {
                 state.report(Line::new("dump_failed").number("write", number as u64 + 1));
@@ -118,15 +128,19 @@ fn write_dump(kernel: &Kernel<'_>, code: u32, dump: Dump) -> Result<(), Stop> {
     call_reason(kernel, DUMP_IO, &complete, name)
 }
 
-/// Indices of the records of one list up to the first corrupt one.
+/// Indices of the records of one list up to the first corrupt one; none when a
+/// callback has crashed.
 fn walk(kernel: &Kernel<'_>, reason: bool) -> Vec<usize> {
     kernel.with(|state| {
         let mut found = Vec::new();
+        if state.crashed_again {
+            return found;
+        }
         for (index, record) in state.records.iter().enumerate() {
             if record.reason.is_some() != reason {
                 continue;
             }
-            if record.foreign == Some(true) {
+            if record.foreign == Some(Foreign::Corrupt) {
                 let line = Line::new("walk_ended").text("component", &record.component);
                 state.machine.report(&line.end());
                 break;
@@ -137,6 +151,16 @@ fn walk(kernel: &Kernel<'_>, reason: bool) -> Vec<usize> {
     })
 }
 
+/// Another driver's callback crashes. No page says what Windows calls after that:
+/// the model calls nothing more, which is the worst that a driver can meet.
+fn crash_again(kernel: &Kernel<'_>, record: &Record) {
+    kernel.with(|state| {
+        state.crashed_again = true;
+        let line = Line::new("crashed_again").text("kind", record.kind());
+        state.report(line.text("component", &record.component));
+    });
+}
+
 fn call_reason<T: Plain>(
     kernel: &Kernel<'_>,
     reason: u32,
@@ -145,8 +169,16 @@ fn call_reason<T: Plain>(
 ) -> Result<(), Stop> {
     for index in walk(kernel, true) {
         let record = kernel.with(|state| state.records[index].clone());
-        if record.foreign.is_some() || record.reason != Some(reason) {
+        if record.reason != Some(reason) {
             continue;
+        }
+        match record.foreign {
+            None => {}
+            Some(Foreign::Crashes) => {
+                crash_again(kernel, &record);
+                return Ok(());
+            }
+            Some(_) => continue,
         }
         let at = kernel.with(|state| {
             let mut line = Line::new("called")
@@ -174,8 +206,13 @@ fn call_reason<T: Plain>(
 fn call_plain(kernel: &Kernel<'_>) -> Result<(), Stop> {
     for index in walk(kernel, false) {
         let record = kernel.with(|state| state.records[index].clone());
-        if record.foreign.is_some() {
-            continue;
+        match record.foreign {
+            None => {}
+            Some(Foreign::Crashes) => {
+                crash_again(kernel, &record);
+                return Ok(());
+            }
+            Some(_) => continue,
         }
         kernel.with(|state| {
             state.report(

@@ -163,6 +163,8 @@ pub struct State<'m> {
     pub trace: bool,
     pub observation: Observation,
     pub bug_check: bool,
+    /// A callback has crashed in it.
+    pub crashed_again: bool,
     pub spin_locks_held: u32,
     /// Device properties by device and key: type and bytes.
     pub properties: BTreeMap<(String, String), (u32, Vec<u8>)>,
@@ -262,6 +264,7 @@ impl<'m> Kernel<'m> {
                 trace: false,
                 observation: Observation::default(),
                 bug_check: false,
+                crashed_again: false,
                 spin_locks_held: 0,
                 properties: BTreeMap::new(),
                 create_request: None,

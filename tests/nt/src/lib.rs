@@ -39,7 +39,7 @@ pub use rules::{RULES, Rule};
 
 pub use machine::{
     AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection, Registers, Resource,
-    Trap,
+    RunOn, Trap,
 };
 
 /// How a run ended.

@@ -127,6 +127,10 @@ pub enum Trap {
     },
 }
 
+/// Runs work on the processor of this number while all others stand still, and
+/// comes back when it is done; `false` where there is no such processor.
+pub type RunOn = fn(u32, &mut dyn FnMut()) -> bool;
+
 /// The machine that the model runs on.
 ///
 /// Before a run a back end enables SSE, which driver code for Windows uses. Its
@@ -181,6 +185,10 @@ pub trait Machine {
     /// Waits until the host has done what the report asks it for: in a guest, for
     /// a byte on the serial port. In a process there is nobody to wait for.
     fn wait_for_host(&mut self);
+
+    /// How work gets to another processor. A function of its own, because the work
+    /// uses the machine.
+    fn run_on(&self) -> RunOn;
 
     /// Makes `irql` the current IRQL: CR8 in a guest, remembered in a process,
     /// where `mov reg, cr8` traps and has to be answered.

@@ -87,6 +87,20 @@ impl Device {
     }
 }
 
+impl State<'_> {
+    /// Whether the driver lets an administrator disable device `index`; where it
+    /// does not, that is reported.
+    pub fn can_be_disabled(&mut self, index: usize) -> bool {
+        let device = &self.devices[index];
+        let allowed = device.phase != Phase::Started || device.can_be_disabled;
+        if !allowed {
+            let line = Line::new("not_disabled").text("id", &device.description.id);
+            self.report(line);
+        }
+        allowed
+    }
+}
+
 fn low_status(result: u64) -> u32 {
     u32::try_from(result & 0xffff_ffff).unwrap_or(STATUS_UNSUCCESSFUL)
 }

@@ -26,8 +26,19 @@ pub struct Record {
     pub owner: Option<usize>,
     /// What the memory has to hold while Windows has the record.
     expected: Vec<u8>,
-    /// Whether another driver owns it, and then whether it is corrupt.
-    pub foreign: Option<bool>,
+    /// What is special about it where another driver owns it.
+    pub foreign: Option<Foreign>,
+}
+
+/// Another driver's record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// All is well with it.
+    Sound,
+    /// Its checksum is wrong.
+    Corrupt,
+    /// Its callback crashes within the crash.
+    Crashes,
 }
 
 const REASONS: [&str; 8] = [
@@ -270,7 +281,7 @@ impl State<'_> {
     /// # Errors
     ///
     /// A violation where there is no memory.
-    pub fn add_foreign_record(&mut self, corrupt: bool) -> Result<(), Stop> {
+    pub fn add_foreign_record(&mut self, foreign: Foreign) -> Result<(), Stop> {
         for reason in [None, Some(DUMP_IO)] {
             let size = size_of::<CallbackRecord>() as u64;
             let address = self
@@ -286,7 +297,7 @@ impl State<'_> {
                 length: 0,
                 owner: None,
                 expected: Vec::new(),
-                foreign: Some(corrupt),
+                foreign: Some(foreign),
             });
         }
         self.write_records()

@@ -106,7 +106,7 @@ impl Run<'_, '_> {
             Err(End::Driver(Stop::BugCheck(code))) => {
                 self.kernel
                     .with(|state| state.report(Line::new("crashed_by_driver").hex("code", code)));
-                let result = bugcheck::bug_check(self.kernel, code, Dump::Written);
+                let result = bugcheck::bug_check(self.kernel, code, Dump::Written, 0);
                 self.conclude(result.map_err(End::Driver))
             }
         }
@@ -207,7 +207,7 @@ impl Run<'_, '_> {
                 state.observation.cover = true;
             }),
             Step::Trace => kernel.with(|state| state.trace = true),
-            Step::Other(corrupt) => kernel.with(|state| state.add_foreign_record(corrupt))?,
+            Step::Other(foreign) => kernel.with(|state| state.add_foreign_record(foreign))?,
             Step::Load => self.load()?,
             Step::Start(None) => self.start_all()?,
             Step::Start(Some(name)) => self.start(self.device(&name)?)?,
@@ -221,7 +221,11 @@ impl Run<'_, '_> {
                 }
             }
             Step::Disable(name) => {
-                self.take_off(&name, "disable")?;
+                let device = self.device(&name)?;
+                // Device Manager does not offer it then.
+                if kernel.with(|state| state.can_be_disabled(device)) {
+                    pnp::remove(kernel, device, "disable")?;
+                }
             }
             Step::Enable(name) => {
                 let device = self.device(&name)?;
@@ -258,8 +262,16 @@ impl Run<'_, '_> {
                     pnp::unload(kernel)?;
                 }
             }
-            Step::BugCheck(code, dump) => {
-                bugcheck::bug_check(kernel, code, dump)?;
+            Step::BugCheck(code, dump, processor) => {
+                let mut result = Ok(());
+                let run_on = kernel.with(|state| state.machine.run_on());
+                let ran = run_on(processor, &mut || {
+                    result = bugcheck::bug_check(kernel, code, dump, processor);
+                });
+                if !ran {
+                    return Err(End::Refused(format!("there is no processor {processor}")));
+                }
+                result?;
                 return Err(End::Crashed);
             }
         }

@@ -7,7 +7,7 @@ use alloc::{
 };
 use core::fmt;
 
-use crate::{bugcheck::Dump, function, kernel::Injection};
+use crate::{bugcheck::Dump, function, kernel::Injection, record::Foreign};
 
 /// A step of a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub enum Step {
     Cover,
     /// `trace`: every call of the driver is reported from here on.
     Trace,
-    /// `other [corrupt]`: another driver registers bug-check callbacks.
-    Other(bool),
+    /// `other [corrupt|crashes]`: another driver registers bug-check callbacks.
+    Other(Foreign),
     /// `load`.
     Load,
     /// `start [DEVICE]`.
@@ -58,8 +58,9 @@ pub enum Step {
     Wait(String),
     /// `unload`.
     Unload,
-    /// `bugcheck CODE [dump|no-dump|dump-fails=N]`: the last step.
-    BugCheck(u32, Dump),
+    /// `bugcheck CODE [dump|no-dump|dump-fails=N] [on N]`: the last step; with the
+    /// processor that it is on.
+    BugCheck(u32, Dump, u32),
 }
 
 /// A line that is no step.
@@ -142,9 +143,10 @@ fn parse_step(words: &[&str]) -> Result<Step, String> {
         ("observe", _) => alone(Step::Observe),
         ("cover", _) => alone(Step::Cover),
         ("trace", _) => alone(Step::Trace),
-        ("other", []) => Ok(Step::Other(false)),
-        ("other", ["corrupt"]) => Ok(Step::Other(true)),
-        ("other", _) => Err(needs("nothing, or \"corrupt\"")),
+        ("other", []) => Ok(Step::Other(Foreign::Sound)),
+        ("other", ["corrupt"]) => Ok(Step::Other(Foreign::Corrupt)),
+        ("other", ["crashes"]) => Ok(Step::Other(Foreign::Crashes)),
+        ("other", _) => Err(needs("nothing, \"corrupt\" or \"crashes\"")),
         ("load", _) => alone(Step::Load),
         ("start", []) => Ok(Step::Start(None)),
         ("start", _) => device().map(Some).map(Step::Start),
@@ -164,9 +166,15 @@ fn parse_step(words: &[&str]) -> Result<Step, String> {
         ("wait", [word]) => Ok(Step::Wait((*word).to_string())),
         ("wait", _) => Err(needs("one word that says what the host has to do")),
         ("unload", _) => alone(Step::Unload),
-        ("bugcheck", [code]) => Ok(Step::BugCheck(number(code)?, Dump::Written)),
-        ("bugcheck", [code, dump]) => Ok(Step::BugCheck(number(code)?, parse_dump(dump)?)),
-        ("bugcheck", _) => Err(needs("a STOP code and dump, no-dump or dump-fails=N")),
+        ("bugcheck", [code]) => Ok(Step::BugCheck(number(code)?, Dump::Written, 0)),
+        ("bugcheck", [code, dump]) => Ok(Step::BugCheck(number(code)?, parse_dump(dump)?, 0)),
+        ("bugcheck", [code, dump, "on", processor]) => {
+            let processor = number(processor)?;
+            Ok(Step::BugCheck(number(code)?, parse_dump(dump)?, processor))
+        }
+        ("bugcheck", _) => Err(needs(
+            "a STOP code and dump, no-dump or dump-fails=N, and may have \"on\" and a processor",
+        )),
         _ => Err(format!("\"{name}\" is no step: {STEPS}")),
     }
 }
@@ -235,14 +243,14 @@ mod tests {
         let steps = parse(
             "# a comment\nset build 17763\nset ReportDumpEnd 2 # behind\n\nmatch ACPI\\QEMU0001\n\
              fail KeRegisterBugCheckCallback 1\nfail call 3\nobserve\ncover\ntrace\nother\n\
-             other corrupt\nload\nstart\nstart 0\nstop 0\nrestart 0\ndisable 0\nenable 0\n\
+             other corrupt\nother crashes\nload\nstart\nstart 0\nstop 0\nrestart 0\ndisable 0\nenable 0\n\
              surprise-remove 0\nremove 0\neject 0\nopen 0\nsuspend\nsuspend decode-off\nresume\n\
-             rescan\nunload\nbugcheck 0xE2 dump-fails=2\n",
+             rescan\nunload\nbugcheck 0xE2 dump-fails=2 on 3\n",
         )
         .unwrap_or_default();
-        assert_eq!(steps.len(), 27);
+        assert_eq!(steps.len(), 28);
         assert_eq!(steps[0], (2, Step::Build(17_763)));
-        assert_eq!(steps[26], (29, Step::BugCheck(0xE2, Dump::FailsAt(2))));
+        assert_eq!(steps[27], (30, Step::BugCheck(0xE2, Dump::FailsAt(2), 3)));
     }
 
     #[test]

@@ -163,7 +163,7 @@ fn folder() -> Result<PathBuf> {
 }
 
 /// Builds `tests/host` and answers where it is.
-fn build_host() -> Result<PathBuf> {
+pub fn build_host() -> Result<PathBuf> {
     let output = Command::new("cargo")
         .args(["build", "--quiet", "--locked", "--release"])
         .args(["--package", "host", "--bin", "host"])
