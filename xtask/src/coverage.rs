@@ -13,6 +13,10 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::Value;
 
+/// For branches of which the compiler made two copies.
+const COPIED: &str = "the compiler copied the branch for refusals with and without hardware, and each \
+                      refusal has one of them only";
+
 /// Why a line does not run, or not all of its instructions do: the file, the line
 /// as it is written, and the reason.
 const EXPLAINED: &[(&str, &str, &str)] = &[
@@ -22,9 +26,19 @@ const EXPLAINED: &[(&str, &str, &str)] = &[
         "the ACPI driver ends every path with a zero, and only a path without one gets there",
     ),
     (
-        "driver/src/resources.rs",
-        "for index in 0..count {",
-        "the framework answers null only for an index behind the list's end",
+        "driver/src/device.rs",
+        "match unsafe { start(device, translated) } {",
+        COPIED,
+    ),
+    (
+        "driver/src/device.rs",
+        "let address = state.hardware.map_or(0, |hardware| hardware.address);",
+        COPIED,
+    ),
+    (
+        "driver/src/refusal.rs",
+        "Self::NotMapped => STATUS_INSUFFICIENT_RESOURCES,",
+        COPIED,
     ),
 ];
 

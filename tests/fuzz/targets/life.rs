@@ -90,10 +90,11 @@ impl Input<'_> {
     fn resource(&mut self) -> Resource {
         let (kind, start) = (self.byte(), self.word());
         let length = u32::try_from(self.word() & 0xffff_ffff).unwrap_or(0);
-        if kind % 2 == 0 {
-            Resource::Port { start, length }
-        } else {
-            Resource::Memory { start, length }
+        match kind % 4 {
+            0 => Resource::Port { start, length },
+            1 => Resource::Memory { start, length },
+            2 => Resource::MappedPort { start, length },
+            _ => Resource::Interrupt { vector: length },
         }
     }
 }

@@ -302,6 +302,8 @@ impl Function {
                 | match base.resource {
                     Resource::Port { .. } => DECODE_IO,
                     Resource::Memory { .. } => DECODE_MEMORY,
+                    // No base address register is one.
+                    Resource::MappedPort { .. } | Resource::Interrupt { .. } => 0,
                 }
         });
         let command: u16 = self.address.read(COMMAND);

@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 use crate::{
     Device, faults, live,
     report::number,
-    suite::{CONTRACT_CAPABILITIES, Random, machine},
+    suite::{CONTRACT_CAPABILITIES, Random, machine, mapped_port},
 };
 
 /// Random machines that are stepped through.
 const MACHINES: u32 = 300;
 
-/// A device that does not start.
-const REFUSED: &str = "load\nstart\nunload\n";
+/// For a device that does not start, or not as usual.
+const LOADED: &str = "load\nstart\nunload\n";
 
 /// The offsets in the image, hexadecimal, of all instructions that ran.
 #[must_use]
@@ -41,14 +41,17 @@ pub fn cover(image: &[u8], seed: u64) -> BTreeSet<String> {
         let calls = number(life.line("calls").unwrap_or_default(), "can_fail");
         walk(&devices, &scenario);
         for call in 1..=calls {
-            walk(&devices, &format!("fail call {call} 0\n{scenario}"));
+            for way in 0..2 {
+                walk(&devices, &format!("fail call {call} {way}\n{scenario}"));
+            }
         }
     }
+    walk(&[mapped_port()], LOADED);
     // What is done about a refusal may fail as well.
     let absent = [Device::isa(0x505, 0xFF)];
-    let life = live(image, &absent, REFUSED);
+    let life = live(image, &absent, LOADED);
     for call in 1..=number(life.line("calls").unwrap_or_default(), "can_fail") {
-        walk(&absent, &format!("fail call {call} 0\n{REFUSED}"));
+        walk(&absent, &format!("fail call {call} 0\n{LOADED}"));
     }
     let mut random = Random::new(seed);
     for _ in 0..MACHINES {

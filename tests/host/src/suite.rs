@@ -94,6 +94,7 @@ pub fn suite(paths: &Paths, seed: u64) -> io::Result<Results> {
     order(&mut results, &fs::read(&paths.order)?);
     sinner(&mut results, &fs::read(&paths.sinner)?);
     contract(&mut results, &driver);
+    resource_kinds(&mut results, &driver);
     faults(&mut results, &driver);
     results.summary.push(format!("seed {seed}"));
     broken_images(&mut results, &driver, seed);
@@ -107,6 +108,7 @@ pub fn suite(paths: &Paths, seed: u64) -> io::Result<Results> {
 pub fn check(driver: &[u8]) -> Results {
     let mut results = Results::default();
     contract(&mut results, driver);
+    resource_kinds(&mut results, driver);
     faults(&mut results, driver);
     machines(&mut results, driver, 1, 1_000);
     results
@@ -302,6 +304,35 @@ fn contract(results: &mut Results, image: &[u8]) {
     }
 }
 
+/// A device behind an interrupt and a port that a bridge has put into memory space.
+pub fn mapped_port() -> Device {
+    let start = 0xFEBF_1000;
+    let port = Resource::MappedPort { start, length: 1 };
+    Device {
+        resources: Some(vec![Resource::Interrupt { vector: 9 }, port]),
+        ..Device::pci(4, start, 3)
+    }
+}
+
+/// The register is found among other resources.
+fn resource_kinds(results: &mut Results, image: &[u8]) {
+    let life = live(
+        image,
+        &[mapped_port()],
+        "load\nstart\nbugcheck 0xE2 no-dump\n",
+    );
+    results.check(
+        life.outcome == Outcome::Complete && life.values() == [1],
+        || {
+            format!(
+                "a mapped port: seen {:?}; {}",
+                life.values(),
+                violation(&life)
+            )
+        },
+    );
+}
+
 /// Damaged images are laid out or refused, but never crash the loader.
 fn broken_images(results: &mut Results, image: &[u8], seed: u64) {
     const CASES: u32 = 80_000;
@@ -425,10 +456,11 @@ fn resources(random: &mut Random) -> Vec<Resource> {
         .map(|_| {
             let start = STARTS[usize::try_from(random.below(7)).unwrap_or(0)];
             let length = LENGTHS[usize::try_from(random.below(6)).unwrap_or(0)];
-            if random.below(2) == 0 {
-                Resource::Port { start, length }
-            } else {
-                Resource::Memory { start, length }
+            match random.below(5) {
+                0 => Resource::Interrupt { vector: length },
+                1 => Resource::MappedPort { start, length },
+                2 => Resource::Memory { start, length },
+                _ => Resource::Port { start, length },
             }
         })
         .collect()

@@ -473,6 +473,9 @@ fn resource_count(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
 fn resource_descriptor(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
     /// `CmResourceTypePort` and `CmResourceTypeMemory`.
     const PORT: u8 = 1;
+    const INTERRUPT: u8 = 2;
+    /// `CM_RESOURCE_PORT_IO`.
+    const PORT_IO: u16 = 1;
     const MEMORY: u8 = 3;
     check_globals(state, frame)?;
     let device = resource_list(state, frame.argument(1))?;
@@ -480,14 +483,17 @@ fn resource_descriptor(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop
     let Some(resource) = state.devices[device].description.resources.get(index) else {
         return Ok(0);
     };
-    let (kind, start, length) = match *resource {
-        Resource::Port { start, length } => (PORT, start, length),
-        Resource::Memory { start, length } => (MEMORY, start, length),
+    let (kind, flags, start, length) = match *resource {
+        Resource::Port { start, length } => (PORT, PORT_IO, start, length),
+        Resource::MappedPort { start, length } => (PORT, 0, start, length),
+        // Level and vector, then the affinity.
+        Resource::Interrupt { vector } => (INTERRUPT, 0, u64::from(vector) << 32, 1),
+        Resource::Memory { start, length } => (MEMORY, 0, start, length),
     };
     let descriptor = ResourceDescriptor {
         kind,
         share: 1,
-        flags: u16::from(kind == PORT),
+        flags,
         start_low: u32::try_from(start & 0xffff_ffff).unwrap_or(0),
         start_high: u32::try_from(start >> 32).unwrap_or(0),
         length,

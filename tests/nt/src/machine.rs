@@ -26,6 +26,19 @@ pub enum Resource {
         /// Number of ports.
         length: u32,
     },
+    /// `CmResourceTypePort` without `CM_RESOURCE_PORT_IO`: ports that a bridge has
+    /// put into memory space.
+    MappedPort {
+        /// First physical address.
+        start: u64,
+        /// Length in bytes.
+        length: u32,
+    },
+    /// `CmResourceTypeInterrupt`.
+    Interrupt {
+        /// The vector.
+        vector: u32,
+    },
     /// `CmResourceTypeMemory`: physical memory space.
     Memory {
         /// First physical address.

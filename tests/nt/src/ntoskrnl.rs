@@ -212,11 +212,15 @@ fn map(state: &mut State<'_>, physical: u64, length: u64) -> Result<u64, Stop> {
                 Resource::Memory {
                     start,
                     length: size,
+                }
+                | Resource::MappedPort {
+                    start,
+                    length: size,
                 } => physical
                     .checked_sub(start)
                     .and_then(|offset| offset.checked_add(length))
                     .is_some_and(|end| end <= size.into()),
-                Resource::Port { .. } => false,
+                Resource::Port { .. } | Resource::Interrupt { .. } => false,
             });
     if !assigned {
         return Err(violation(

@@ -230,7 +230,9 @@ impl State<'_> {
                 Resource::Port { start, length } => u64::from(port)
                     .checked_sub(start)
                     .is_some_and(|offset| offset + u64::from(width) <= length.into()),
-                Resource::Memory { .. } => false,
+                Resource::Memory { .. }
+                | Resource::MappedPort { .. }
+                | Resource::Interrupt { .. } => false,
             })
     }
 
