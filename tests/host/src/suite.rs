@@ -16,7 +16,7 @@ use crate::{
     faults::faults,
     live,
     order::ORDERS,
-    report::text,
+    report::{kind, text},
     sins::{SCENARIO, SINS},
 };
 
@@ -91,8 +91,11 @@ pub fn suite(paths: &Paths, seed: u64) -> io::Result<Results> {
         surroundings(&mut results, path, &image);
         framework_versions(&mut results, path, &image);
     }
-    order(&mut results, &fs::read(&paths.order)?);
-    sinner(&mut results, &fs::read(&paths.sinner)?);
+    let order_image = fs::read(&paths.order)?;
+    let sinner_image = fs::read(&paths.sinner)?;
+    order(&mut results, &order_image);
+    sinner(&mut results, &sinner_image);
+    called(&mut results, &[&driver, &order_image, &sinner_image]);
     contract(&mut results, &driver);
     resource_kinds(&mut results, &driver);
     faults(&mut results, &driver);
@@ -261,6 +264,30 @@ fn sinner(results: &mut Results, image: &[u8]) {
         caught.len(),
         RULES.len(),
         without.join(", ")
+    ));
+}
+
+/// Which of the modelled functions a driver calls.
+fn called(results: &mut Results, images: &[&[u8]]) {
+    let mut seen = BTreeSet::new();
+    for image in images {
+        for (sin, _) in SINS.iter().chain([&(0, "")]) {
+            let life = live(image, &both(), &format!("trace\nset Sin {sin}\n{SCENARIO}"));
+            let calls = life.report.iter().filter(|line| kind(line) == "call");
+            seen.extend(calls.filter_map(|line| text(line, "name").map(str::to_owned)));
+        }
+    }
+    let all: BTreeSet<&str> = nt_model::functions().collect();
+    let never: Vec<&str> = all
+        .iter()
+        .copied()
+        .filter(|name| !seen.contains(*name))
+        .collect();
+    results.summary.push(format!(
+        "{} of {} functions are called; never: {}",
+        all.len() - never.len(),
+        all.len(),
+        never.join(", ")
     ));
 }
 

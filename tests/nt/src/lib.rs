@@ -42,6 +42,11 @@ pub use machine::{
     RunOn, Trap,
 };
 
+/// The names of all functions that are modelled.
+pub fn functions() -> impl Iterator<Item = &'static str> {
+    function::all().map(|function| function.name)
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
