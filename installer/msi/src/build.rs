@@ -1,9 +1,11 @@
 //! From the driver package to the MSI.
 
-use std::io::{Cursor, Write as _};
+use std::io::{Cursor, Read as _, Write as _};
+use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
+use cfb::{CompoundFile, Entry, Version};
 use msi::{Insert, LanguageId, Package, PackageType, Value};
 
 use crate::archive::cabinet;
@@ -136,7 +138,27 @@ pub fn build(contents: &Contents<'_>) -> Result<Vec<u8>> {
         package.write_stream(name)?.write_all(&bytes)?;
     }
     package.flush()?;
-    Ok(package.into_inner()?.into_inner())
+    with_small_sectors(package.into_inner()?.into_inner())
+}
+
+/// The same in a compound file of version 3, with sectors of 512 bytes: what
+/// Windows Installer itself writes, and what osslsigncode can sign.
+fn with_small_sectors(msi: Vec<u8>) -> Result<Vec<u8>> {
+    let mut from = CompoundFile::open(Cursor::new(msi))?;
+    let mut to = CompoundFile::create_with_version(Version::V3, Cursor::new(Vec::new()))?;
+    to.set_storage_clsid("/", *from.root_entry().clsid())?;
+    let streams: Vec<PathBuf> = from
+        .walk()
+        .filter(Entry::is_stream)
+        .map(|entry| entry.path().to_owned())
+        .collect();
+    for path in streams {
+        let mut bytes = Vec::new();
+        from.open_stream(&path)?.read_to_end(&mut bytes)?;
+        to.create_stream(&path)?.write_all(&bytes)?;
+    }
+    to.flush()?;
+    Ok(to.into_inner().into_inner())
 }
 
 fn rows(

@@ -246,6 +246,11 @@ fn downgrade(stage: &Stage) -> Result<Vec<u32>> {
     let before = stage.machine.picture()?;
     let ended = stage.install("old.msi", &[])?;
     code(&ended, 1603)?;
+    says(&ended, &["Action start", ": RefuseDowngrade."])?;
+    ensure!(
+        !ended.log.contains(": LaunchConditions."),
+        "it was refused for another reason"
+    );
     stage.machine.is_as(&before)?;
     stage.runs(NEW_DATE)?;
     Ok(vec![ended.code])
