@@ -22,6 +22,7 @@ package   makes the driver package and everything that carries it
   --driver FILE         pvpanic.sys (default: target/driver/x64/pvpanic.sys);
                         again for another architecture
   --pdb FILE            its symbols (default: beside it)
+  --actions FILE        the library with the installer's custom actions, for an MSI
   --out DIR             where to (default: target/dist)
   --sign WHO            none (default), test, pfx:FILE or pkcs11:URI
   --certificates FILE   PEM, for pkcs11: (default: from the token)
@@ -40,6 +41,7 @@ struct Options {
     target: PathBuf,
     drivers: Vec<PathBuf>,
     symbols: Vec<PathBuf>,
+    actions: Option<PathBuf>,
     out: Option<PathBuf>,
     root: Option<PathBuf>,
     signing: Signing,
@@ -80,6 +82,7 @@ fn options(mut parser: Parser) -> Result<Options> {
             .map_or_else(|| repository().join("target"), PathBuf::from),
         drivers: Vec::new(),
         symbols: Vec::new(),
+        actions: None,
         out: None,
         root: None,
         signing: Signing::default(),
@@ -90,6 +93,7 @@ fn options(mut parser: Parser) -> Result<Options> {
         match argument {
             Arg::Long("driver") => options.drivers.push(parser.value()?.into()),
             Arg::Long("pdb") => options.symbols.push(parser.value()?.into()),
+            Arg::Long("actions") => options.actions = Some(parser.value()?.into()),
             Arg::Long("out") => options.out = Some(parser.value()?.into()),
             Arg::Long("root") => options.root = Some(parser.value()?.into()),
             Arg::Long("sign") => {
@@ -138,6 +142,7 @@ impl Options {
         Order {
             repository: repository().to_owned(),
             drivers,
+            actions: self.actions,
             out,
             target: self.target,
             signing: self.signing,

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::commit::{self, Date};
 use crate::driver_package::{self, Bench, Driver, DriverPackage};
+use crate::image::Architecture;
 use crate::media::{self, File};
 use crate::sign::{self, Key, Signing};
 use crate::staging::Staging;
@@ -28,6 +29,9 @@ pub struct Order {
     pub target: PathBuf,
     /// The drivers, one for each architecture.
     pub drivers: Vec<Driver>,
+    /// The library with the installer's custom actions; without it there is no
+    /// installer.
+    pub actions: Option<PathBuf>,
     /// Where the result goes.
     pub out: PathBuf,
     /// Who signs.
@@ -82,7 +86,21 @@ pub fn pack(order: &Order) -> Result<Delivery> {
         .iter()
         .map(|driver| driver_package::make(driver, &bench))
         .collect::<Result<_>>()?;
-    let carriers = carriers(&workspace, &packages, date, staging.path(), key.as_ref())?;
+    let mut carriers = carriers(&workspace, &packages, date, staging.path(), key.as_ref())?;
+    if let Some(actions) = &order.actions {
+        carriers.extend(installers(
+            actions,
+            &packages,
+            date,
+            staging.path(),
+            key.as_ref(),
+        )?);
+    }
+    let listed = inside(&packages);
+    carriers.push(File {
+        name: SUMS.to_owned(),
+        bytes: media::checksums(carriers.iter().chain(&listed)).into_bytes(),
+    });
     place(&order.out, staging.path(), &packages, &carriers)?;
     Ok(Delivery {
         artefacts: inside(&packages)
@@ -149,10 +167,52 @@ fn carriers(
         name: format!("{base}.iso"),
         bytes: media::iso(packages, &label, date, within)?,
     });
-    files.push(File {
-        name: SUMS.to_owned(),
-        bytes: media::checksums(files.iter().chain(&inside)).into_bytes(),
-    });
+    Ok(files)
+}
+
+/// The MSI, which there is for x64.
+fn installers(
+    actions: &Path,
+    packages: &[DriverPackage],
+    date: Date,
+    within: &Path,
+    key: Option<&Key>,
+) -> Result<Vec<File>> {
+    let read =
+        |path: &Path| fs::read(path).with_context(|| format!("{} can't be read", path.display()));
+    let mut files = Vec::new();
+    for package in packages {
+        if package.architecture != Architecture::X64 {
+            continue;
+        }
+        let content = |name: &str| {
+            package
+                .files
+                .iter()
+                .find(|file| file.name == name)
+                .map(|file| file.bytes.as_slice())
+                .with_context(|| format!("the package has no {name}"))
+        };
+        let msi = installer::build(&installer::Contents {
+            inf: content("pvpanic.inf")?,
+            catalogue: content("pvpanic.cat")?,
+            driver: content("pvpanic.sys")?,
+            status_script: &read(&installer::status_script())?,
+            actions: &read(actions)?,
+            version: VERSION,
+            date: u64::try_from(date.seconds)?,
+        })?;
+        let name = format!("pvpanic-{VERSION}-x64.msi");
+        let path = within.join(&name);
+        fs::write(&path, msi)?;
+        if let Some(key) = key {
+            sign::sign(key, &path)?;
+        }
+        files.push(File {
+            name,
+            bytes: read(&path)?,
+        });
+    }
     Ok(files)
 }
 

@@ -39,7 +39,7 @@ usage: cargo xtask COMMAND
   package  the driver package, its media and signatures, under target/dist
              --sign none|test|pfx:FILE|pkcs11:URI, --timestamp URL, --out DIR, --json
   test     all tests, or one suite: format, lint, unit, image, nt, same, qemu, crash,
-           faults, errors or package
+           faults, errors, package or msi
   mutants  the driver with one fault in it, again and again
   coverage the driver's lines that run in the test kernel, and why others don't
   bench    sizes and times

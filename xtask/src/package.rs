@@ -17,9 +17,12 @@ use lexopt::Parser;
 pub fn package(parser: &mut Parser) -> Result<ExitCode> {
     kit::setup(kit::Purpose::Pack)?;
     kit::build_driver()?;
+    let actions = kit::build_windows_dll("installer-action", "pvpanic_action")?;
     let options: Vec<OsString> = parser.raw_args()?.collect();
     let status = packer()
         .arg("package")
+        .arg("--actions")
+        .arg(actions)
         .args(options)
         .status()
         .context("can't run cargo")?;

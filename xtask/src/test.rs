@@ -6,6 +6,7 @@ mod faults;
 mod format;
 mod image;
 mod lint;
+mod msi;
 mod nt;
 mod package;
 pub mod qemu;
@@ -42,6 +43,7 @@ const SUITES: &[Suite] = &[
     ("faults", faults::run),
     ("errors", errors::run),
     ("package", package::run),
+    ("msi", msi::run),
 ];
 
 /// What has passed and what has failed.

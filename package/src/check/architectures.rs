@@ -36,6 +36,7 @@ fn order(place: &Place, out: &Path, other: &Driver) -> Order {
         repository: place.repository.clone(),
         target: place.target.clone(),
         drivers: vec![driver, other.clone()],
+        actions: None,
         out: out.to_owned(),
         signing: Signing::default(),
     }

@@ -95,6 +95,7 @@ fn order(place: &Place, repository: &Path, out: PathBuf, signer: Signer) -> Orde
             image: place.driver.clone(),
             symbols: place.symbols.clone(),
         }],
+        actions: None,
         out,
         signing: Signing {
             signer,

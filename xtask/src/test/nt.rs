@@ -76,9 +76,10 @@ pub fn c_driver(file: &str, minor: u8) -> Result<PathBuf> {
     kit::build_c_driver(&[path.as_path()], &name, minor)
 }
 
-/// The counts in `N passed, N failed`.
+/// The counts in `N passed, N failed`, which may have a word before them.
 fn counts(line: &str) -> Option<(u32, u32)> {
-    let (passed, failed) = line.split_once(", ")?;
+    let counts = line.split_once(": ").map_or(line, |(_, counts)| counts);
+    let (passed, failed) = counts.split_once(", ")?;
     Some((
         passed.strip_suffix(" passed")?.parse().ok()?,
         failed.strip_suffix(" failed")?.parse().ok()?,
@@ -92,6 +93,7 @@ mod tests {
     #[test]
     fn the_closing_line_of_the_suite_is_read() {
         assert_eq!(counts("20454 passed, 0 failed"), Some((20_454, 0)));
+        assert_eq!(counts("msi: 27 passed, 1 failed"), Some((27, 1)));
         assert_eq!(counts("all is well"), None);
     }
 }
