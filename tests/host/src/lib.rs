@@ -6,6 +6,7 @@
 //! without access, so that every access of the driver arrives in the signal
 //! handler, is decoded and carried out on the simulated device.
 
+mod calls;
 mod cover;
 mod device;
 mod faults;

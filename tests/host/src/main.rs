@@ -9,7 +9,7 @@ use std::{path::PathBuf, process::ExitCode};
 use host::{Device, Life, Outcome, Paths, Results, check, cover, live, suite};
 
 const USAGE: &str = "usage: host run --driver FILE [--device isa|pci[,capability=N…]]… --scenario FILE\n       \
-                     host suite --driver FILE --plain FILE… --order FILE --sinner FILE [--seed N]\n       \
+                     host suite --driver FILE --plain FILE… --order FILE --calls FILE --sinner FILE [--seed N]\n       \
                      host check --driver FILE\n       \
                      host cover --driver FILE [--seed N]";
 
@@ -85,12 +85,15 @@ fn run(words: impl Iterator<Item = String>) -> Result<bool, String> {
 fn run_suite(words: impl Iterator<Item = String>) -> Result<bool, String> {
     let options = Options::read(
         words,
-        &["--driver", "--plain", "--order", "--sinner", "--seed"],
+        &[
+            "--driver", "--plain", "--order", "--calls", "--sinner", "--seed",
+        ],
     )?;
     let paths = Paths {
         driver: options.one("--driver")?.into(),
         plain: options.all("--plain").map(PathBuf::from).collect(),
         order: options.one("--order")?.into(),
+        calls: options.one("--calls")?.into(),
         sinner: options.one("--sinner")?.into(),
     };
     let seed = options.seed()?;

@@ -80,4 +80,7 @@ pub const SINS: &[(u32, &str)] = &[
     (132, "etw-handle"),
     (133, "bind-info"),
     (134, "unbind-without-bind"),
+    (135, "not-modelled"),
+    (136, "not-modelled"),
+    (137, "not-modelled"),
 ];

@@ -1,5 +1,5 @@
-//! The checks that need driver images: the shipped one, and two of the project's
-//! own in C.
+//! The checks that need driver images: the shipped one, and those of the
+//! project's own in C.
 
 use std::{
     collections::BTreeSet,
@@ -12,11 +12,12 @@ use nt_model::{AcpiValue, Outcome, RULES, Resource};
 
 use crate::{
     Life,
+    calls::calls,
     device::{Acpi, Device},
     faults::faults,
     live,
     order::ORDERS,
-    report::{kind, text},
+    report::text,
     sins::{SCENARIO, SINS},
 };
 
@@ -29,6 +30,8 @@ pub struct Paths {
     pub plain: Vec<PathBuf>,
     /// `tests/nt/drivers/order.c`.
     pub order: PathBuf,
+    /// `tests/nt/drivers/calls.c`.
+    pub calls: PathBuf,
     /// `tests/nt/drivers/sinner.c`.
     pub sinner: PathBuf,
 }
@@ -92,10 +95,11 @@ pub fn suite(paths: &Paths, seed: u64) -> io::Result<Results> {
         framework_versions(&mut results, path, &image);
     }
     let order_image = fs::read(&paths.order)?;
+    let calls_image = fs::read(&paths.calls)?;
     let sinner_image = fs::read(&paths.sinner)?;
     order(&mut results, &order_image);
     sinner(&mut results, &sinner_image);
-    called(&mut results, &[&driver, &order_image, &sinner_image]);
+    calls(&mut results, &driver, &calls_image, &sinner_image);
     contract(&mut results, &driver);
     resource_kinds(&mut results, &driver);
     faults(&mut results, &driver);
@@ -117,7 +121,7 @@ pub fn check(driver: &[u8]) -> Results {
     results
 }
 
-fn both() -> [Device; 2] {
+pub fn both() -> [Device; 2] {
     [Device::isa(0x505, 3), Device::pci(4, 0xFEBF_1000, 3)]
 }
 
@@ -264,30 +268,6 @@ fn sinner(results: &mut Results, image: &[u8]) {
         caught.len(),
         RULES.len(),
         without.join(", ")
-    ));
-}
-
-/// Which of the modelled functions a driver calls.
-fn called(results: &mut Results, images: &[&[u8]]) {
-    let mut seen = BTreeSet::new();
-    for image in images {
-        for (sin, _) in SINS.iter().chain([&(0, "")]) {
-            let life = live(image, &both(), &format!("trace\nset Sin {sin}\n{SCENARIO}"));
-            let calls = life.report.iter().filter(|line| kind(line) == "call");
-            seen.extend(calls.filter_map(|line| text(line, "name").map(str::to_owned)));
-        }
-    }
-    let all: BTreeSet<&str> = nt_model::functions().collect();
-    let never: Vec<&str> = all
-        .iter()
-        .copied()
-        .filter(|name| !seen.contains(*name))
-        .collect();
-    results.summary.push(format!(
-        "{} of {} functions are called; never: {}",
-        all.len() - never.len(),
-        all.len(),
-        never.join(", ")
     ));
 }
 

@@ -44,6 +44,11 @@ DECLSPEC_IMPORT NTSTATUS NTAPI WdfVersionBind(PDRIVER_OBJECT DriverObject,
                                               PWDF_DRIVER_GLOBALS *Globals);
 DECLSPEC_IMPORT NTSTATUS NTAPI WdfVersionUnbind(PUNICODE_STRING RegistryPath, PVOID BindInfo,
                                                 PWDF_DRIVER_GLOBALS Globals);
+DECLSPEC_IMPORT NTSTATUS NTAPI WdfVersionBindClass(PVOID BindInfo, PWDF_DRIVER_GLOBALS *Globals,
+                                                   PVOID ClassBindInfo);
+DECLSPEC_IMPORT VOID NTAPI WdfVersionUnbindClass(PVOID BindInfo, PWDF_DRIVER_GLOBALS Globals,
+                                                 PVOID ClassBindInfo);
+DECLSPEC_IMPORT NTSTATUS NTAPI WdfLdrQueryInterface(PVOID Interface);
 
 static VOID NTAPI OnCrash(PVOID Buffer, ULONG Length);
 
@@ -482,6 +487,15 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING Registry
     }
     case 134:
         WdfVersionUnbind(RegistryPath, NULL, NULL);
+        break;
+    case 135:
+        WdfVersionBindClass(NULL, NULL, NULL);
+        break;
+    case 136:
+        WdfVersionUnbindClass(NULL, NULL, NULL);
+        break;
+    case 137:
+        WdfLdrQueryInterface(NULL);
         break;
     }
     return InitFunction() == Sin + 1 ? STATUS_SUCCESS : STATUS_UNSUCCESSFUL;

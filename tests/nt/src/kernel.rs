@@ -355,9 +355,15 @@ impl<'m> Kernel<'m> {
     fn dispatch(&self, frame: &Frame) -> Result<u64, Stop> {
         let (function, result, free) = self.with(|state| {
             let free = state.stack_free;
-            state
-                .called(frame)
-                .map(|(function, result)| (function, result, free))
+            match state.called(frame) {
+                Ok((function, result)) => Ok((function, result, free)),
+                Err(stop) => {
+                    if let Some(function) = function::numbered(frame.index) {
+                        state.trace_call(frame, function, None);
+                    }
+                    Err(stop)
+                }
+            }
         })?;
         if self.with(|state| !state.pending.is_empty()) {
             // What the function calls in turn goes on below its caller's stack.
@@ -365,18 +371,7 @@ impl<'m> Kernel<'m> {
             self.finish_pending()?;
             self.with(|state| state.stack_free = free);
         }
-        self.with(|state| {
-            if state.trace {
-                let line = Line::new("call")
-                    .text("name", function.name)
-                    .text("by", state.running.last().unwrap_or(&""))
-                    .hex("at", state.image_offset(frame.caller()).unwrap_or(0))
-                    .number("irql", state.irql)
-                    .hex("result", result)
-                    .end();
-                state.machine.report(&line);
-            }
-        });
+        self.with(|state| state.trace_call(frame, function, Some(result)));
         Ok(result)
     }
 }
@@ -391,6 +386,22 @@ impl State<'_> {
     /// Writes a line of the report.
     pub fn report(&mut self, line: Line) {
         self.machine.report(&line.end());
+    }
+
+    /// Reports a call while tracing; one that ended the run has no result.
+    fn trace_call(&mut self, frame: &Frame, function: &Function, result: Option<u64>) {
+        if !self.trace {
+            return;
+        }
+        let mut line = Line::new("call")
+            .text("name", function.name)
+            .text("by", self.running.last().unwrap_or(&""))
+            .hex("at", self.image_offset(frame.caller()).unwrap_or(0))
+            .number("irql", self.irql);
+        if let Some(result) = result {
+            line = line.hex("result", result);
+        }
+        self.report(line);
     }
 
     /// Reports something that Windows lets pass but that is wrong.

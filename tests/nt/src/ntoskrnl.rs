@@ -142,7 +142,6 @@ pub const FUNCTIONS: &[Function] = &[
         free_pool,
     )
     .up_to(DISPATCH_LEVEL),
-    export("ExFreePool", "ExFreePool function (wdm.h)", free_pool).up_to(DISPATCH_LEVEL),
 ];
 
 fn low32(value: u64) -> u32 {

@@ -35,6 +35,8 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     command
         .arg("--order")
         .arg(c_driver("order.c", 15)?)
+        .arg("--calls")
+        .arg(c_driver("calls.c", 15)?)
         .arg("--sinner")
         .arg(c_driver("sinner.c", 15)?);
     other_runner(&mut command, tally)
