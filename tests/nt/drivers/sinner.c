@@ -289,6 +289,23 @@ static VOID SinWithProcessor(VOID)
     case 70:
         __asm__ volatile("fldz");
         break;
+    case 71:
+        /* Empty again afterwards. */
+        __asm__ volatile("fldz\n\tfstp %st(0)");
+        break;
+    case 72:
+        __asm__ volatile("pxor %mm3, %mm3\n\temms");
+        break;
+    case 73:
+        __asm__ volatile("vxorps %ymm5, %ymm5, %ymm5");
+        break;
+    case 74:
+        __asm__ volatile("vzeroupper");
+        break;
+    case 75:
+        __asm__ volatile("vzeroupper");
+        DbgPrint("the call sees it");
+        break;
     case 69:
         __asm__ volatile("xorl %%ecx, %%ecx\n\tdivl %%ecx" : : : "rax", "rcx", "rdx");
         break;

@@ -6,8 +6,9 @@
 //! as the driver's stack use, and so that a broken rule ends the call at once:
 //! the model's stack pointer is put back and [`enter`] returns [`Exit::Stopped`].
 
+use alloc::vec::Vec;
 use core::{
-    arch::global_asm,
+    arch::{asm, global_asm},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -18,11 +19,14 @@ struct Context {
     model_stack: AtomicU64,
     /// Not 0 while driver code is to be single-stepped.
     step: AtomicU64,
+    /// Not 0 where there are AVX registers that may be used.
+    avx: AtomicU64,
 }
 
 static CONTEXT: Context = Context {
     model_stack: AtomicU64::new(0),
     step: AtomicU64::new(0),
+    avx: AtomicU64::new(0),
 };
 
 /// Arguments that [`enter`] can pass.
@@ -47,9 +51,14 @@ pub struct Returned {
     rflags: u64,
     mxcsr: u64,
     xmm: [[u64; 2]; 10],
-    /// The x87 environment, with its tag word at offset 8.
-    x87: [u32; 8],
+    upper: Upper,
+    /// What FNSAVE stores: the environment, then eight registers of ten bytes.
+    x87: [u32; 27],
+    padding: u32,
 }
+
+/// The upper halves of the AVX registers.
+type Upper = [[u64; 2]; 16];
 
 /// How driver code was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +70,28 @@ pub enum Exit {
 }
 
 impl Returned {
-    /// Whether x87 or MMX registers are in use.
-    pub const fn x87_in_use(&self) -> bool {
-        const ALL_EMPTY: u32 = 0xffff;
-        self.x87[2] & ALL_EMPTY != ALL_EMPTY
+    /// Whether x87 or MMX registers were touched: what [`enter`] left there is no
+    /// more, even if they are empty again.
+    pub fn x87_touched(&self) -> bool {
+        const ENVIRONMENT: usize = 28;
+        const REGISTER: usize = 10;
+        // The words for control (as FNINIT leaves it), status and tags (all empty).
+        let environment = [self.x87[0], self.x87[1], self.x87[2]].map(|word| word & 0xffff);
+        let bytes: Vec<u8> = self
+            .x87
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect();
+        // The exponents are left out: emulators do not agree on what MMX leaves there.
+        let kept = bytes[ENVIRONMENT..]
+            .chunks(REGISTER)
+            .all(|register| register[..8] == NONVOLATILE.to_le_bytes());
+        environment != [0x37f, 0, 0xffff] || !kept
+    }
+
+    /// The number of the first AVX register whose upper half was touched.
+    pub fn avx_touched(&self) -> Option<usize> {
+        touched(&self.upper)
     }
 
     /// The first thing that the x64 calling convention demands and that is not
@@ -93,6 +120,13 @@ impl Returned {
     }
 }
 
+/// The first register whose upper half is not as [`enter`] or the gate left it.
+fn touched(upper: &Upper) -> Option<usize> {
+    let there = CONTEXT.avx.load(Ordering::Relaxed) != 0;
+    let kept = |value: &[u64; 2]| *value == [NONVOLATILE; 2];
+    upper.iter().position(|value| there && !kept(value))
+}
+
 /// What the gate saves of a call from the driver.
 #[repr(C)]
 pub struct Frame {
@@ -106,9 +140,10 @@ pub struct Frame {
     result: u64,
     padding: u64,
     xmm: [[u64; 2]; 10],
+    upper: Upper,
 }
 
-const _: () = assert!(size_of::<Frame>() == 0xF0 && size_of::<Returned>() == 288);
+const _: () = assert!(size_of::<Frame>() == 0x1F0 && size_of::<Returned>() == 0x270);
 
 impl Frame {
     /// Argument `index`, counted from 0.
@@ -127,6 +162,12 @@ impl Frame {
     /// The driver's stack pointer before the call instruction.
     pub const fn stack_before_call(&self) -> u64 {
         self.stack + 16
+    }
+
+    /// The number of the first AVX register whose upper half the driver touched
+    /// before the call.
+    pub fn avx_touched(&self) -> Option<usize> {
+        touched(&self.upper)
     }
 
     /// Whether the direction flag was set.
@@ -162,6 +203,30 @@ pub fn gate_address() -> u64 {
 /// The address that an exception handler goes on at to stop driver code.
 pub fn stop_address() -> u64 {
     nt_model_stop as *const () as u64
+}
+
+/// Finds out whether the upper halves of AVX registers can be watched: where the
+/// system has enabled them, as Linux does and the guest does not.
+pub fn find_avx() {
+    const OSXSAVE_AND_AVX: u32 = 3 << 27;
+    /// SSE and AVX state.
+    const ENABLED: u32 = 6;
+    let features = core::arch::x86_64::__cpuid(1).ecx;
+    let there = features & OSXSAVE_AND_AVX == OSXSAVE_AND_AVX && {
+        let enabled: u32;
+        // SAFETY: the processor has XGETBV when it says OSXSAVE.
+        unsafe {
+            asm!(
+                "xgetbv",
+                in("ecx") 0,
+                out("eax") enabled,
+                out("edx") _,
+                options(nomem, nostack, preserves_flags)
+            );
+        };
+        enabled & ENABLED == ENABLED
+    };
+    CONTEXT.avx.store(u64::from(there), Ordering::Relaxed);
 }
 
 /// Whether driver code is to be single-stepped from the next entry on.
@@ -225,6 +290,11 @@ global_asm!(
     "movdqa \\register, xmm6",
     ".endr",
     "fninit",
+    ".irp register, mm0, mm1, mm2, mm3, mm4, mm5, mm6, mm7",
+    "movq \\register, rbx",
+    ".endr",
+    "emms",
+    "call 6f",
     "cld",
     "cmp qword ptr [rip + {context} + 8], 0",
     "je 2f",
@@ -251,7 +321,7 @@ global_asm!(
     "pop r11",
     "mov [r10 + 80], r11",
     "stmxcsr [r10 + 88]",
-    "fnstenv [r10 + 256]",
+    "fnsave [r10 + 512]",
     "movups [r10 + 96], xmm6",
     "movups [r10 + 112], xmm7",
     "movups [r10 + 128], xmm8",
@@ -262,6 +332,8 @@ global_asm!(
     "movups [r10 + 208], xmm13",
     "movups [r10 + 224], xmm14",
     "movups [r10 + 240], xmm15",
+    "add r10, 256",
+    "call 7f",
     "xor eax, eax",
     "jmp 3f",
     ".globl nt_model_stop",
@@ -288,7 +360,7 @@ global_asm!(
     "mov r10, rsp",
     "mov rsp, [rip + {context}]",
     "cld",
-    "sub rsp, 0xF0",
+    "sub rsp, 0x1F0",
     "mov [rsp], rax",
     "mov [rsp + 0x08], r10",
     "mov [rsp + 0x10], rcx",
@@ -307,6 +379,8 @@ global_asm!(
     "movaps [rsp + 0xC0], xmm13",
     "movaps [rsp + 0xD0], xmm14",
     "movaps [rsp + 0xE0], xmm15",
+    "lea r10, [rsp + 0xF0]",
+    "call 7f",
     "mov rdi, rsp",
     "call {dispatch}",
     "test eax, eax",
@@ -324,6 +398,7 @@ global_asm!(
     "mov rdi, [rsp + 0x30]",
     "mov rsi, [rsp + 0x38]",
     "mov rax, [rsp + 0x40]",
+    "call 6f",
     "mov rsp, [rsp + 0x08]",
     "and qword ptr [rsp], -0x101",
     "cmp qword ptr [rip + {context} + 8], 0",
@@ -340,6 +415,28 @@ global_asm!(
     ".endr",
     "popfq",
     "ret",
+    // Fills the upper halves of the AVX registers.
+    "6:",
+    "cmp qword ptr [rip + {context} + 16], 0",
+    "je 8f",
+    ".irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+    "vinsertf128 ymm\\number, ymm\\number, [rip + nt_model_upper_halves], 1",
+    ".endr",
+    "8:",
+    "ret",
+    // Stores them at R10.
+    "7:",
+    "cmp qword ptr [rip + {context} + 16], 0",
+    "je 8b",
+    ".irp number, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+    "vextractf128 [r10 + \\number * 16], ymm\\number, 1",
+    ".endr",
+    // What the model does between is slow while they are in use.
+    "vzeroupper",
+    "ret",
+    ".balign 16",
+    "nt_model_upper_halves:",
+    ".quad {nonvolatile}, {nonvolatile}",
     context = sym CONTEXT,
     dispatch = sym dispatch,
     nonvolatile = const NONVOLATILE,

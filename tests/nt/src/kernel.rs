@@ -290,6 +290,7 @@ impl<'m> Kernel<'m> {
     pub fn activate(&self) -> Active {
         let this: *const Self = self;
         CURRENT.store(this.cast_mut().cast(), Ordering::Release);
+        gate::find_avx();
         Active
     }
 
@@ -512,12 +513,22 @@ impl State<'_> {
                 ),
             ));
         }
-        if returned.x87_in_use() {
+        if returned.x87_touched() {
             return Err(violation(
-                "x87-used",
+                "x87-touched",
                 format!(
-                    "{} returned with x87 or MMX registers in use; see \"Using Floating Point in a \
+                    "{} returned with x87 or MMX registers changed; see \"Using Floating Point in a \
                      WDM Driver\"",
+                    invocation.name
+                ),
+            ));
+        }
+        if let Some(number) = returned.avx_touched() {
+            return Err(violation(
+                "avx-touched",
+                format!(
+                    "{} returned with the upper half of ymm{number} changed; see \"Using Extended \
+                     Processor Features in Windows Drivers\"",
                     invocation.name
                 ),
             ));
@@ -604,6 +615,15 @@ impl State<'_> {
                 format!("KMDF function {name} (index {index}) is not modelled"),
             ));
         };
+        if let Some(number) = frame.avx_touched() {
+            return Err(violation(
+                "avx-touched",
+                format!(
+                    "the upper half of ymm{number} was changed; see \"Using Extended Processor \
+                     Features in Windows Drivers\""
+                ),
+            ));
+        }
         if frame.direction_flag() {
             return Err(violation(
                 "direction-flag-set",

@@ -21,6 +21,7 @@ macro_rules! rules {
 }
 
 rules! {
+    "avx-touched" "The upper halves of AVX registers are not touched (seen where AVX is enabled, as in a process)" "Using Extended Processor Features in Windows Drivers"
     "bad-argument" "Arguments are among the values that the function documents" "the function's own page"
     "bad-context-size" "A context is as large as its type at least" "WDF_OBJECT_ATTRIBUTES"
     "bad-pointer" "Pointers that are passed point at memory of the driver's, writable where it is written" "the function's own page"
@@ -80,7 +81,7 @@ rules! {
     "unbind-without-bind" "Only what was bound is unbound" "KMDF stub: fxldr.h"
     "unmap-length" "A mapping is removed with the length that it was made with" "MmUnmapIoSpace function (wdm.h)"
     "unmap-without-map" "Only what is mapped is unmapped" "MmUnmapIoSpace function (wdm.h)"
-    "x87-used" "x87 and MMX registers are not used" "Using Floating Point in a WDM Driver"
+    "x87-touched" "x87 and MMX registers are not touched" "Using Floating Point in a WDM Driver"
     "wrong-globals" "KMDF functions get the driver globals" "KMDF stub: fxldr.h"
 }
 
