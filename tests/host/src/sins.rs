@@ -43,6 +43,7 @@ pub const SINS: &[(u32, &str)] = &[
     (55, "wrong-globals"),
     (56, "not-modelled"),
     (57, "bad-context-size"),
+    (58, "object-not-deletable"),
     (60, "discarded-section-touched"),
     (61, "stack-overflow"),
     (62, "nonvolatile-changed"),

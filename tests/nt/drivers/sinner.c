@@ -246,6 +246,9 @@ static VOID SinWithObjects(WDFDEVICE Device)
     case 56:
         ((PFN_WDFOBJECTDELETE)WdfFunctions[0])(WdfDriverGlobals, Device);
         break;
+    case 58:
+        WdfObjectDelete(Device);
+        break;
     case 57:
         WDF_OBJECT_ATTRIBUTES_INIT_CONTEXT_TYPE(&Attributes, SINNER);
         Attributes.ContextSizeOverride = 1;

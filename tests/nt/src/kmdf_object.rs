@@ -94,9 +94,10 @@ fn delete(state: &mut State<'_>, frame: &Frame) -> Result<u64, Stop> {
     check_globals(state, frame)?;
     let handle = frame.argument(1);
     let class = &state.object(handle, "Object")?.class;
+    // Every device here is one that Plug and Play found and removes again.
     if matches!(
         class,
-        Class::Driver | Class::IoTarget(_) | Class::Resources(_)
+        Class::Driver | Class::Device(_) | Class::IoTarget(_) | Class::Resources(_)
     ) {
         return Err(violation(
             "object-not-deletable",
