@@ -46,6 +46,10 @@ impl Machine {
             prefix: prefix.to_owned(),
         };
         machine.run("wineboot", &["-i"])?;
+        // Windows has these from the start; Wine makes them when they are first used.
+        for folder in ["windows/Installer", "windows/system32/DriverStore"] {
+            fs::create_dir_all(machine.drive(folder))?;
+        }
         // It stays until the end: its start takes longer than most of the rest.
         machine.run("wineserver", &["-w"])?;
         machine.run("wineserver", &["-p"])?;
