@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use e2e::{
-    matrix::HARDWARE_IDS,
+    matrix::matching,
     qemu::Config,
     run::{self, Outcome},
 };
@@ -141,17 +141,11 @@ fn timed<T>(act: impl FnOnce() -> Result<T>) -> Result<Duration> {
 }
 
 fn boot(image: &[u8], kernel: &Path, device: &str, crash: &str, how: &str) -> Result<Outcome> {
-    let matches = HARDWARE_IDS.map(|id| format!("match {id}\n")).concat();
+    let matches = matching();
     let scenario = format!("{how}{matches}load\nstart\nbugcheck 0xE2 {crash}\n");
     let outcome = run::run(&Config {
-        program: "qemu-system-x86_64".into(),
-        machine: "pc".to_owned(),
         devices: vec![device.to_owned()],
-        panic_action: "none".to_owned(),
-        arguments: Vec::new(),
-        kernel: kernel.to_owned(),
-        host: Vec::new(),
-        files: run::files(image.to_vec(), &scenario),
+        ..Config::new(kernel, image.to_vec(), &scenario)
     })?
     .accepted()?;
     if let Some(violation) = outcome.violations().first() {

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use e2e::{
     contract::{self, Dump},
-    matrix::HARDWARE_IDS,
+    matrix::matching,
     qemu::Config,
     run::{End, Outcome},
 };
@@ -92,18 +92,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 fn boot(driver: &Path, options: &Options) -> Result<Outcome> {
     let image =
         fs::read(driver).with_context(|| format!("can't read the driver {}", driver.display()))?;
-    let matches = HARDWARE_IDS.map(|id| format!("match {id}\n")).concat();
+    let matches = matching();
     let dump = if options.dump { "dump" } else { "no-dump" };
     let scenario = format!("observe\n{matches}load\nstart\nbugcheck 0xE2 {dump}\n");
     let outcome = e2e::run::run(&Config {
-        program: "qemu-system-x86_64".into(),
         machine: options.machine.clone(),
         devices: options.devices.clone(),
         panic_action: options.panic_action.clone(),
-        host: Vec::new(),
-        arguments: Vec::new(),
-        kernel: kit::build_guest()?,
-        files: e2e::run::files(image, &scenario),
+        ..Config::new(&kit::build_guest()?, image, &scenario)
     })?;
     outcome.accepted().map_err(|error| {
         let reason = error.to_string();

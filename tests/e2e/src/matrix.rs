@@ -37,6 +37,12 @@ pub struct Row {
 /// The hardware IDs that the driver is for.
 pub const HARDWARE_IDS: [&str; 2] = ["ACPI\\QEMU0001", "PCI\\VEN_1B36&DEV_0011"];
 
+/// The lines of a scenario that bind the driver to the devices it is for.
+#[must_use]
+pub fn matching() -> String {
+    HARDWARE_IDS.map(|id| format!("match {id}\n")).concat()
+}
+
 /// The ISA device.
 pub const ISA: &str = "pvpanic";
 /// The PCI device.
@@ -99,12 +105,7 @@ impl Row {
     /// The scenario for the test kernel.
     #[must_use]
     pub fn scenario(&self) -> String {
-        let mut text = self.settings.clone();
-        for id in HARDWARE_IDS {
-            text.push_str("match ");
-            text.push_str(id);
-            text.push('\n');
-        }
+        let mut text = self.settings.clone() + &matching();
         text.push_str("load\n");
         for step in self.steps.split("; ") {
             text.push_str(step);

@@ -43,6 +43,27 @@ pub struct Config {
     pub files: Vec<(&'static str, Vec<u8>)>,
 }
 
+impl Config {
+    /// A pc with QEMU's usual panic device, which runs on after the event; the
+    /// test kernel takes `driver` through `scenario`.
+    #[must_use]
+    pub fn new(kernel: &Path, driver: Vec<u8>, scenario: &str) -> Self {
+        Self {
+            program: "qemu-system-x86_64".into(),
+            machine: "pc".to_owned(),
+            devices: vec!["pvpanic".to_owned()],
+            panic_action: "none".to_owned(),
+            arguments: Vec::new(),
+            kernel: kernel.to_owned(),
+            host: Vec::new(),
+            files: vec![
+                ("opt/nt/driver.sys", driver),
+                ("opt/nt/scenario", scenario.as_bytes().to_vec()),
+            ],
+        }
+    }
+}
+
 /// What the host does to a running machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostAction {

@@ -87,15 +87,6 @@ impl Outcome {
     }
 }
 
-/// The files that the test kernel looks for.
-#[must_use]
-pub fn files(driver: Vec<u8>, scenario: &str) -> Vec<(&'static str, Vec<u8>)> {
-    vec![
-        ("opt/nt/driver.sys", driver),
-        ("opt/nt/scenario", scenario.as_bytes().to_vec()),
-    ]
-}
-
 /// Runs a machine to the end of its scenario, or to its own.
 ///
 /// # Errors

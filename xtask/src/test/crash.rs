@@ -7,7 +7,7 @@ use std::fs;
 use anyhow::{Context, Result, bail, ensure};
 use e2e::{
     contract::{CRASH_LOADED, PANICKED},
-    matrix::{HARDWARE_IDS, ISA, PCI},
+    matrix::{ISA, PCI, matching},
     qemu::Config,
     run::{self, End},
 };
@@ -119,21 +119,13 @@ fn crashes() -> Vec<Crash> {
 pub fn run(tally: &mut Tally) -> Result<()> {
     let driver = fs::read(kit::build_driver()?).context("can't read the driver")?;
     let kernel = kit::build_guest()?;
-    let matching: String = HARDWARE_IDS
-        .iter()
-        .flat_map(|id| ["match ", id, "\n"])
-        .collect();
+    let matching = matching();
     for crash in crashes() {
         let scenario = format!("{matching}{}load\nstart\n{}\n", crash.before, crash.steps);
         let config = Config {
-            program: "qemu-system-x86_64".into(),
-            machine: "pc".to_owned(),
             devices: vec![format!("{ISA},events=3"), format!("{PCI},events=3")],
-            panic_action: "none".to_owned(),
             arguments: vec!["-smp".to_owned(), PROCESSORS.to_string()],
-            kernel: kernel.clone(),
-            host: Vec::new(),
-            files: run::files(driver.clone(), &scenario),
+            ..Config::new(&kernel, driver.clone(), &scenario)
         };
         tally.check(&crash.name, judge(&crash, &config));
     }

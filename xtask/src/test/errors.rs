@@ -1,9 +1,6 @@
 //! Bad input gets a clear error: what failed, on what, and what to do.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 use e2e::{
@@ -25,7 +22,7 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     let driver = |name: &str, image: Result<Vec<u8>>, words: &str, tally: &mut Tally| {
         let result = image.and_then(|image| {
             refused(
-                &config(&kernel, image, "match ACPI\\QEMU0001\nload\n"),
+                &Config::new(&kernel, image, "match ACPI\\QEMU0001\nload\n"),
                 words,
             )
         });
@@ -57,7 +54,7 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         tally,
     );
     let whole = || {
-        config(
+        Config::new(
             &kernel,
             image.clone(),
             "match ACPI\\QEMU0001\nload\nwait kill\n",
@@ -65,7 +62,7 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     };
     tally.check(
         "a scenario with a bad line",
-        refused(&config(&kernel, image.clone(), "laod\n"), "line 1"),
+        refused(&Config::new(&kernel, image.clone(), "laod\n"), "line 1"),
     );
     tally.check(
         "no QEMU",
@@ -98,19 +95,6 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         ),
     );
     Ok(())
-}
-
-fn config(kernel: &Path, driver: Vec<u8>, scenario: &str) -> Config {
-    Config {
-        program: "qemu-system-x86_64".into(),
-        machine: "pc".to_owned(),
-        devices: vec!["pvpanic".to_owned()],
-        panic_action: "none".to_owned(),
-        arguments: Vec::new(),
-        kernel: kernel.to_owned(),
-        host: Vec::new(),
-        files: run::files(driver, scenario),
-    }
 }
 
 /// The run must fail, with these words, on one screen.

@@ -78,11 +78,8 @@ pub fn run(tally: &mut Tally) -> Result<()> {
 fn another(minor: u8, kernel: &Path) -> Result<()> {
     let driver = nt::c_driver("plain.c", minor)?;
     let driver = fs::read(&driver).with_context(|| format!("can't read {}", driver.display()))?;
-    let mut config = config(&matrix::rows()[0], &driver, kernel);
-    config.files = run::files(
-        driver,
-        "observe\nmatch ACPI\\QEMU0001\nload\nstart\nbugcheck 0xE2 dump\n",
-    );
+    let scenario = "observe\nmatch ACPI\\QEMU0001\nload\nstart\nbugcheck 0xE2 dump\n";
+    let config = Config::new(kernel, driver, scenario);
     let outcome = run::run(&config)?.accepted()?;
     if let Some(violation) = outcome.violations().first() {
         bail!("{violation}");
@@ -106,14 +103,11 @@ fn another(minor: u8, kernel: &Path) -> Result<()> {
 
 fn config(row: &Row, driver: &[u8], kernel: &Path) -> Config {
     Config {
-        program: "qemu-system-x86_64".into(),
         machine: row.machine.to_owned(),
         devices: row.devices.clone(),
         panic_action: row.panic_action.to_owned(),
-        arguments: Vec::new(),
-        kernel: kernel.to_owned(),
         host: row.host.clone(),
-        files: run::files(driver.to_vec(), &row.scenario()),
+        ..Config::new(kernel, driver.to_vec(), &row.scenario())
     }
 }
 

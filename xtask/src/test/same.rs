@@ -18,7 +18,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use e2e::{
-    matrix::{HARDWARE_IDS, ISA, PCI},
+    matrix::{ISA, PCI, matching},
     qemu::Config,
     run::{self, End, Outcome},
 };
@@ -230,22 +230,11 @@ fn compare(images: &Images, scenario: &str, index: usize) -> Result<usize> {
 }
 
 fn in_guest(images: &Images, scenario: &str) -> Result<Outcome> {
-    let matching: String = HARDWARE_IDS
-        .iter()
-        .flat_map(|id| ["match ", id, "\n"])
-        .collect();
+    let matching = matching();
+    let driver = fs::read(&images.driver).context("can't read the driver")?;
     let config = Config {
-        program: "qemu-system-x86_64".into(),
-        machine: "pc".to_owned(),
         devices: vec![format!("{ISA},events=3"), format!("{PCI},events=3")],
-        panic_action: "none".to_owned(),
-        arguments: Vec::new(),
-        kernel: images.kernel.clone(),
-        host: Vec::new(),
-        files: run::files(
-            fs::read(&images.driver).context("can't read the driver")?,
-            &format!("{matching}{scenario}"),
-        ),
+        ..Config::new(&images.kernel, driver, &format!("{matching}{scenario}"))
     };
     let outcome = run::run(&config)?;
     ensure!(
