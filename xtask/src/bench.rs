@@ -1,7 +1,6 @@
 //! `bench`: sizes and times, as figures to compare and not as tests.
 
 use std::{
-    fs,
     path::Path,
     time::{Duration, Instant},
 };
@@ -13,7 +12,7 @@ use e2e::{
     run::{self, Outcome},
 };
 
-use crate::elsewhere::Elsewhere;
+use crate::elsewhere::{Elsewhere, shipped};
 
 /// virtio-win's driver, for scale: bytes as released and signed, and compiled
 /// without tracing by clang and lld; instructions from the callback's entry to
@@ -32,8 +31,7 @@ const RUNS: usize = 50;
 /// If something can't be built or run.
 pub fn bench() -> Result<()> {
     kit::setup(kit::Purpose::Run)?;
-    let path = kit::build_driver()?;
-    let image = fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
+    let image = shipped()?;
     let kernel = kit::build_guest()?;
     size(&image);
     crash_path(&image, &kernel)?;

@@ -161,6 +161,16 @@ impl Elsewhere {
     }
 }
 
+/// Builds the driver of this workspace and answers its bytes: those that are
+/// shipped.
+///
+/// # Errors
+///
+/// If it does not compile.
+pub fn shipped() -> Result<Vec<u8>> {
+    read(&kit::build_driver()?)
+}
+
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("can't read {}", path.display()))
 }

@@ -2,9 +2,7 @@
 //! others stopped, with other drivers' callbacks around, and with a dump that
 //! breaks off at each of its writes.
 
-use std::fs;
-
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use e2e::{
     contract::{CRASH_LOADED, PANICKED},
     matrix::{ISA, PCI, matching},
@@ -13,6 +11,7 @@ use e2e::{
 };
 
 use super::Tally;
+use crate::elsewhere::shipped;
 
 /// Processors of the machine.
 const PROCESSORS: u32 = 4;
@@ -117,7 +116,7 @@ fn crashes() -> Vec<Crash> {
 
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
-    let driver = fs::read(kit::build_driver()?).context("can't read the driver")?;
+    let driver = shipped()?;
     let kernel = kit::build_guest()?;
     let matching = matching();
     for crash in crashes() {

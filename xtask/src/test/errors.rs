@@ -1,6 +1,6 @@
 //! Bad input gets a clear error: what failed, on what, and what to do.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use e2e::{
@@ -9,15 +9,14 @@ use e2e::{
 };
 
 use super::Tally;
-use crate::patch;
+use crate::{elsewhere::shipped, patch};
 
 /// Most lines that an error may have: one screen.
 const SCREEN: usize = 24;
 
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
-    let path = kit::build_driver()?;
-    let image = fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
+    let image = shipped()?;
     let kernel = kit::build_guest()?;
     let driver = |name: &str, image: Result<Vec<u8>>, words: &str, tally: &mut Tally| {
         let result = image.and_then(|image| {

@@ -1,22 +1,20 @@
 //! A driver that was broken on purpose is caught, with a message that names what
 //! is wrong.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::{Tally, qemu};
 use crate::{
-    elsewhere::Elsewhere,
+    elsewhere::{Elsewhere, shipped},
     mutants::{NOT_REGISTERED, WRONG_BYTE, WRONG_SIZE},
     patch,
 };
 
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
-    let shipped = kit::build_driver()?;
-    let shipped =
-        fs::read(&shipped).with_context(|| format!("can't read {}", shipped.display()))?;
+    let shipped = shipped()?;
     let kernel = kit::build_guest()?;
     let elsewhere = Elsewhere::new()?;
     for (fault, message) in [

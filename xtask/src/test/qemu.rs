@@ -19,6 +19,7 @@ use e2e::{
 };
 
 use super::{Tally, nt};
+use crate::elsewhere::shipped;
 
 /// `STATUS_ACCESS_DENIED`, as the report has it.
 const ACCESS_DENIED: &str = "0xc0000022";
@@ -28,7 +29,7 @@ const WORKERS: usize = 2;
 
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
-    let driver = fs::read(kit::build_driver()?).context("can't read the driver")?;
+    let driver = shipped()?;
     let kernel = kit::build_guest()?;
     let rows = matrix::rows();
     let next = AtomicUsize::new(0);
