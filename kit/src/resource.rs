@@ -19,12 +19,11 @@ pub fn compile(workspace: &Path) -> Result<()> {
         return Ok(());
     }
     workspace::write_if_changed(&source, text.as_bytes())?;
+    // Names alone: a path like /ci/... reads as the option /C.
     llvm::run(
         Command::new(llvm::tool("llvm-rc"))
-            .arg("/no-preprocess")
-            .arg("/fo")
-            .arg(&compiled)
-            .arg(&source),
+            .current_dir(&folder)
+            .args(["/no-preprocess", "/fo", "pvpanic.res", "pvpanic.rc"]),
     )
 }
 

@@ -300,11 +300,35 @@ fn has_program(name: &str) -> bool {
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).exists()))
 }
 
+/// What tells apt to do without its own user, whom it drops to while it
+/// fetches, where that user may not write temporary files: without them it
+/// checks no signature, keeps the old lists and calls that a success.
+fn sandbox() -> &'static [&'static str] {
+    if everybody_writes(&std::env::temp_dir()) {
+        &[]
+    } else {
+        &["-o", "APT::Sandbox::User=root"]
+    }
+}
+
+#[cfg(unix)]
+fn everybody_writes(folder: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+
+    std::fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o002 != 0)
+}
+
+#[cfg(not(unix))]
+const fn everybody_writes(_folder: &Path) -> bool {
+    true
+}
+
 /// Runs apt-get without questions; its output goes to standard error.
 fn apt(prefix: &[&str], arguments: &[&str]) -> Result<()> {
     let words: Vec<_> = prefix
         .iter()
         .chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"])
+        .chain(sandbox())
         .chain(arguments)
         .copied()
         .collect();
