@@ -45,7 +45,7 @@ const fn package(
     }
 }
 
-const PACKAGES: [Package; 21] = [
+const PACKAGES: &[Package] = &[
     package(
         Purpose::Run,
         "clang-19",
@@ -177,7 +177,7 @@ const PACKAGES: [Package; 21] = [
 /// What is installed, in the order of installation.
 #[must_use]
 pub const fn packages() -> &'static [Package] {
-    &PACKAGES
+    PACKAGES
 }
 
 /// Installs what is missing for `purpose`, after saying so. Does nothing, at once, when
@@ -263,8 +263,9 @@ pub fn refresh(names: &[&str]) -> Result<()> {
 
 fn missing(purpose: Purpose, exists: impl Fn(&str) -> bool) -> Vec<Package> {
     PACKAGES
-        .into_iter()
+        .iter()
         .filter(|package| package.purpose <= purpose && !exists(package.file))
+        .copied()
         .collect()
 }
 
