@@ -27,13 +27,13 @@ pub struct Options {
     pub json: bool,
 }
 
-/// Which of the two commands is being parsed.
+/// Whose driver runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// `demo`.
-    Demo,
-    /// `run`.
-    Run,
+pub enum Driver {
+    /// The one that is built here: `demo`.
+    Built,
+    /// Anybody's: `run`, with its further options.
+    Given,
 }
 
 impl Options {
@@ -43,7 +43,7 @@ impl Options {
     ///
     /// For an option that the command does not know or a value that it does not
     /// take.
-    pub fn parse(command: Command, parser: &mut Parser) -> Result<Self> {
+    pub fn parse(driver: Driver, parser: &mut Parser) -> Result<Self> {
         let mut options = Self {
             driver: None,
             machine: "pc".to_owned(),
@@ -68,24 +68,24 @@ impl Options {
                 }
                 Long("dump") => options.dump = one_of(parser, "--dump", &["on", "off"])? == "on",
                 Long("json") => options.json = true,
-                Long("driver") if command == Command::Run => {
+                Long("driver") if driver == Driver::Given => {
                     options.driver = Some(parser.value()?.into());
                 }
-                Long("panic-action") if command == Command::Run => {
+                Long("panic-action") if driver == Driver::Given => {
                     options.panic_action = one_of(
                         parser,
                         "--panic-action",
                         &["none", "pause", "shutdown", "exit-failure"],
                     )?;
                 }
-                Long("expect") if command == Command::Run => {
+                Long("expect") if driver == Driver::Given => {
                     options.expect = Some(events(&parser.value()?.string()?)?);
                 }
                 Value(value) => bail!("{} is one argument too many", value.to_string_lossy()),
                 argument => return Err(argument.unexpected().into()),
             }
         }
-        if command == Command::Run && options.driver.is_none() {
+        if driver == Driver::Given && options.driver.is_none() {
             bail!("run needs --driver FILE.sys (or try `cargo xtask demo`)");
         }
         if !named {
@@ -143,13 +143,13 @@ fn events(list: &str) -> Result<Vec<String>> {
 mod tests {
     use super::*;
 
-    fn parse(command: Command, arguments: &[&str]) -> Result<Options> {
-        Options::parse(command, &mut Parser::from_args(arguments))
+    fn parse(driver: Driver, arguments: &[&str]) -> Result<Options> {
+        Options::parse(driver, &mut Parser::from_args(arguments))
     }
 
     #[test]
     fn the_defaults_are_pc_one_isa_device_and_no_dump() {
-        let options = parse(Command::Demo, &[]).expect("no arguments are fine");
+        let options = parse(Driver::Built, &[]).expect("no arguments are fine");
         assert_eq!(options.machine, "pc");
         assert_eq!(options.devices, ["pvpanic"]);
         assert!(!options.dump);
@@ -157,34 +157,37 @@ mod tests {
 
     #[test]
     fn none_is_no_device() {
-        let options = parse(Command::Demo, &["--qemu-device", "none"]).expect("none is fine");
+        let options = parse(Driver::Built, &["--qemu-device", "none"]).expect("none is fine");
         assert!(options.devices.is_empty());
     }
 
     #[test]
     fn what_a_command_does_not_take_is_an_error() {
-        for (command, arguments) in [
-            (Command::Demo, vec!["--driver", "x.sys"]),
-            (Command::Demo, vec!["--machine", "virt"]),
-            (Command::Demo, vec!["--qemu-device", "e1000"]),
-            (Command::Demo, vec!["--qemu-device", "pvpanic,id=x"]),
-            (Command::Demo, vec!["--dump", "maybe"]),
-            (Command::Demo, vec!["more"]),
-            (Command::Run, vec![]),
-            (Command::Run, vec!["--driver", "x.sys", "--expect", "PANIC"]),
+        for (driver, arguments) in [
+            (Driver::Built, vec!["--driver", "x.sys"]),
+            (Driver::Built, vec!["--machine", "virt"]),
+            (Driver::Built, vec!["--qemu-device", "e1000"]),
+            (Driver::Built, vec!["--qemu-device", "pvpanic,id=x"]),
+            (Driver::Built, vec!["--dump", "maybe"]),
+            (Driver::Built, vec!["more"]),
+            (Driver::Given, vec![]),
             (
-                Command::Run,
+                Driver::Given,
+                vec!["--driver", "x.sys", "--expect", "PANIC"],
+            ),
+            (
+                Driver::Given,
                 vec!["--driver", "x.sys", "--panic-action", "explode"],
             ),
         ] {
-            assert!(parse(command, &arguments).is_err(), "{arguments:?}");
+            assert!(parse(driver, &arguments).is_err(), "{arguments:?}");
         }
     }
 
     #[test]
     fn events_are_expected_in_order_by_any_spelling() {
         let options = parse(
-            Command::Run,
+            Driver::Given,
             &[
                 "--driver",
                 "x.sys",

@@ -7,18 +7,16 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use lexopt::Parser;
 
 /// Builds the driver and makes the package; the options are the packer's.
 ///
 /// # Errors
 ///
 /// If the driver can't be built or the packer can't be started.
-pub fn package(parser: &mut Parser) -> Result<ExitCode> {
+pub fn package(options: Vec<OsString>) -> Result<ExitCode> {
     kit::setup(kit::Purpose::Pack)?;
     kit::build_driver()?;
     let actions = kit::build_windows_dll("installer-action", "pvpanic_action")?;
-    let options: Vec<OsString> = parser.raw_args()?.collect();
     let status = packer()
         .arg("package")
         .arg("--actions")

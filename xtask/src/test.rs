@@ -22,10 +22,10 @@ use std::{
 use anyhow::{Result, anyhow};
 
 /// A suite: its name and what runs it.
-type Suite = (&'static str, fn(&mut Tally) -> Result<()>);
+pub type Suite = (&'static str, fn(&mut Tally) -> Result<()>);
 
 /// In the order in which a mistake is cheapest to find.
-const SUITES: &[Suite] = &[
+pub const SUITES: &[Suite] = &[
     ("format", |tally| {
         format::run(tally);
         Ok(())
@@ -78,19 +78,25 @@ impl Tally {
     }
 }
 
-/// Runs every suite, or the one named.
+/// The suite of that name.
 ///
 /// # Errors
 ///
-/// For a suite that does not exist.
-pub fn test(suite: Option<&str>) -> Result<ExitCode> {
-    let suites: Vec<Suite> = match suite {
-        None => SUITES.to_vec(),
-        Some(name) => vec![*SUITES.iter().find(|(it, _)| *it == name).ok_or_else(|| {
-            let names: Vec<&str> = SUITES.iter().map(|(name, _)| *name).collect();
-            anyhow!("no suite {name}: there are {}", names.join(", "))
-        })?],
-    };
+/// If there is none.
+pub fn suite(name: &str) -> Result<&'static Suite> {
+    SUITES.iter().find(|(it, _)| *it == name).ok_or_else(|| {
+        let names: Vec<&str> = SUITES.iter().map(|(name, _)| *name).collect();
+        anyhow!("no suite {name}: there are {}", names.join(", "))
+    })
+}
+
+/// Runs every suite, or the one given.
+///
+/// # Errors
+///
+/// If what the tests need can't be installed.
+pub fn test(suite: Option<&Suite>) -> Result<ExitCode> {
+    let suites = suite.map_or(SUITES, std::slice::from_ref);
     kit::setup(kit::Purpose::Test)?;
     let mut times: Vec<(&str, Duration)> = Vec::new();
     let mut total = Tally::default();

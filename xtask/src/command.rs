@@ -1,0 +1,119 @@
+//! The command line, parsed whole before any of it runs.
+
+use std::ffi::OsString;
+
+use anyhow::{Result, bail};
+use lexopt::{
+    Arg::{Long, Short, Value},
+    Parser,
+};
+
+use crate::{
+    options::{Driver, Options},
+    test::{self, Suite},
+};
+
+/// What `--help` prints.
+pub const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  setup    install what is missing, with apt
+  build    build pvpanic.sys from the real crates, on Linux
+  demo     build, boot, start, bug check, and what the host saw
+             --machine pc|q35            the machine (pc)
+             --qemu-device ARGS|none     a panic device, QEMU's -device; repeatable (pvpanic)
+             --dump on|off               whether the guest writes a crash dump (off)
+             --json                      one JSON object on standard output
+  run      the same for any driver, whatever it does
+             --driver FILE.sys           the driver
+             --panic-action A            none, pause, shutdown or exit-failure (none)
+             --expect EVENT[,EVENT]      compare the whole list of events; or none
+             and the options of demo
+  package  the driver package, its media and signatures, under target/dist
+             --sign none|test|pfx:FILE|pkcs11:URI, --timestamp URL, --out DIR, --json
+  test     all tests, or one suite: format, lint, unit, image, nt, same, qemu, crash,
+           faults, errors, package or msi
+  mutants  the driver with one fault in it, again and again
+  coverage the driver's lines that run in the test kernel, and why others don't
+  bench    sizes and times
+";
+
+/// What is asked for.
+#[derive(Debug)]
+pub enum Command {
+    /// No command, or `--help`.
+    Help,
+    /// `setup`.
+    Setup,
+    /// `build`.
+    Build,
+    /// `demo`.
+    Demo(Options),
+    /// `run`.
+    Run(Options),
+    /// `package`, with the packer's options.
+    Package(Vec<OsString>),
+    /// `test`, with the one suite that is named.
+    Test(Option<&'static Suite>),
+    /// `mutants`.
+    Mutants,
+    /// `coverage`.
+    Coverage,
+    /// `bench`.
+    Bench,
+}
+
+/// Parses what follows a command's name.
+type Parse = fn(&mut Parser) -> Result<Command>;
+
+/// Every command: its name and the parser of its options.
+pub const COMMANDS: &[(&str, Parse)] = &[
+    ("setup", |parser| alone(parser, Command::Setup)),
+    ("build", |parser| alone(parser, Command::Build)),
+    ("demo", |parser| {
+        Options::parse(Driver::Built, parser).map(Command::Demo)
+    }),
+    ("run", |parser| {
+        Options::parse(Driver::Given, parser).map(Command::Run)
+    }),
+    ("package", |parser| {
+        Ok(Command::Package(parser.raw_args()?.collect()))
+    }),
+    ("test", |parser| match parser.next()? {
+        None => Ok(Command::Test(None)),
+        Some(Value(name)) => alone(
+            parser,
+            Command::Test(Some(test::suite(&name.to_string_lossy())?)),
+        ),
+        Some(argument) => Err(argument.unexpected().into()),
+    }),
+    ("mutants", |parser| alone(parser, Command::Mutants)),
+    ("coverage", |parser| alone(parser, Command::Coverage)),
+    ("bench", |parser| alone(parser, Command::Bench)),
+];
+
+impl Command {
+    /// Parses the command line, without the program's name.
+    ///
+    /// # Errors
+    ///
+    /// For a command that does not exist, and for what a command does not take.
+    pub fn parse(parser: &mut Parser) -> Result<Self> {
+        let name = match parser.next()? {
+            Some(Value(name)) => name.to_string_lossy().into_owned(),
+            None | Some(Long("help") | Short('h')) => return Ok(Self::Help),
+            Some(argument) => return Err(argument.unexpected().into()),
+        };
+        match COMMANDS.iter().find(|(known, _)| *known == name) {
+            Some((_, parse)) => parse(parser),
+            None => bail!("no command {name}\n\n{USAGE}"),
+        }
+    }
+}
+
+/// The end of the command line, or an error.
+fn alone(parser: &mut Parser, command: Command) -> Result<Command> {
+    parser
+        .next()?
+        .map_or(Ok(command), |argument| Err(argument.unexpected().into()))
+}
