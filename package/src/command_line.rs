@@ -51,7 +51,7 @@ struct Options {
 
 /// Runs the command line `arguments`, without the program's name.
 pub fn cli(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match run(Parser::from_args(arguments)) {
+    match parse(arguments).and_then(|work| work()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -60,20 +60,26 @@ pub fn cli(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(mut parser: Parser) -> Result<()> {
+/// Parses the command line `arguments`; what they ask for is still to be done.
+///
+/// # Errors
+///
+/// For what is no command, and for an option or a signer that is none.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<impl FnOnce() -> Result<()>> {
+    let mut parser = Parser::from_args(arguments);
     let Some(Arg::Value(command)) = parser.next()? else {
         bail!("{USAGE}");
     };
-    let command = command.string()?;
-    let options = options(parser)?;
-    match command.as_str() {
-        "package" => package(options),
-        "add" => add_files(&options),
-        "sign" => sign_files(&options),
-        "verify" => verify_folder(&options),
-        "check" => check_all(options),
+    let work: fn(Options) -> Result<()> = match command.string()?.as_str() {
+        "package" => package,
+        "add" => |options| add_files(&options),
+        "sign" => |options| sign_files(&options),
+        "verify" => |options| verify_folder(&options),
+        "check" => check_all,
         other => bail!("{other} is no command\n{USAGE}"),
-    }
+    };
+    let options = options(parser)?;
+    Ok(move || work(options))
 }
 
 fn options(mut parser: Parser) -> Result<Options> {

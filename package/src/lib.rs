@@ -18,4 +18,4 @@ pub mod workspace;
 
 mod command_line;
 
-pub use command_line::cli;
+pub use command_line::{cli, parse};

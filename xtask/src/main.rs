@@ -3,6 +3,8 @@
 mod bench;
 mod command;
 mod coverage;
+#[cfg(test)]
+mod documents;
 mod elsewhere;
 mod mutants;
 mod options;
