@@ -87,12 +87,17 @@ pub struct Qemu {
     _folder: Folder,
 }
 
-/// A folder that is deleted when dropped.
+/// A folder with a short path that is deleted when dropped.
 #[derive(Debug)]
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Result<Self> {
+    /// A new, empty one.
+    ///
+    /// # Errors
+    ///
+    /// If the temporary folder takes none.
+    pub fn new() -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         // Not below the project: the path of a Unix socket has 107 bytes at most.
@@ -101,7 +106,9 @@ impl Folder {
         Ok(Self(path))
     }
 
-    fn join(&self, name: &str) -> PathBuf {
+    /// The path of a file in it.
+    #[must_use]
+    pub fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
@@ -128,25 +135,14 @@ impl Qemu {
     /// said.
     pub fn start(config: &Config) -> Result<Self> {
         let folder = Folder::new()?;
-        let socket = folder.join("qmp");
-        let listener = UnixListener::bind(&socket)
-            .with_context(|| format!("can't listen on {}", socket.display()))?;
         let mut command = Command::new(&config.program);
         command
             .args(["-machine", &config.machine, "-accel", "tcg", "-m", "256"])
-            .args(["-nodefaults", "-display", "none", "-no-reboot", "-S"])
-            .args(["-chardev", "stdio,id=serial,signal=off"])
+            .args(["-no-reboot", "-chardev", "stdio,id=serial,signal=off"])
             .args(["-serial", "chardev:serial"])
             .args(["-action", &format!("panic={}", config.panic_action)])
-            .arg("-qmp")
-            .arg(format!("unix:{}", escape(&socket)?))
             .arg("-kernel")
             .arg(&config.kernel);
-        for (index, device) in config.devices.iter().enumerate() {
-            command
-                .arg("-device")
-                .arg(format!("{device},id={}", device_id(index)));
-        }
         for (index, (name, content)) in config.files.iter().enumerate() {
             let file = folder.join(&format!("file{index}"));
             fs::write(&file, content).with_context(|| format!("can't write {}", file.display()))?;
@@ -155,6 +151,28 @@ impl Qemu {
                 .arg(format!("name={name},file={}", escape(&file)?));
         }
         command.args(&config.arguments);
+        Self::launch(command, &config.devices, folder)
+    }
+
+    /// Starts QEMU with the arguments of `command` and these panic devices,
+    /// stopped before the guest's first instruction. Its standard input and
+    /// output are the guest's serial port, if `command` connects them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn launch(mut command: Command, devices: &[String], folder: Folder) -> Result<Self> {
+        let socket = folder.join("qmp");
+        let listener = UnixListener::bind(&socket)
+            .with_context(|| format!("can't listen on {}", socket.display()))?;
+        command
+            .args(["-nodefaults", "-display", "none", "-S", "-qmp"])
+            .arg(format!("unix:{}", escape(&socket)?));
+        for (index, device) in devices.iter().enumerate() {
+            command
+                .arg("-device")
+                .arg(format!("{device},id={}", device_id(index)));
+        }
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -163,7 +181,7 @@ impl Qemu {
             .with_context(|| {
                 format!(
                     "can't start {}: `cargo xtask setup` installs it",
-                    config.program.display()
+                    command.get_program().display()
                 )
             })?;
         let serial = lines(child.stdout.take());
@@ -312,7 +330,11 @@ impl Drop for Qemu {
 }
 
 /// A path as QEMU's option parser takes it: a comma is doubled.
-fn escape(path: &Path) -> Result<String> {
+///
+/// # Errors
+///
+/// If the path is no UTF-8.
+pub fn escape(path: &Path) -> Result<String> {
     path.to_str()
         .map(|path| path.replace(',', ",,"))
         .ok_or_else(|| anyhow!("QEMU takes no path like {}", path.display()))
