@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    architecture::Architecture,
     driver::lock,
     layout::Kit,
     llvm, reproducible,
@@ -17,19 +18,24 @@ use crate::{
 };
 
 /// Compiles and links a KMDF driver and answers with the path of its image,
-/// `target/c-drivers/<name>.sys`; its map is beside it.
+/// `target/c-drivers/<architecture>/<name>.sys`; its map is beside it.
 ///
 /// # Errors
 ///
 /// If LLVM is missing, a source does not compile, or KMDF 1.`kmdf_minor` is not
 /// one of [`crate::released_versions`].
-pub fn build_c_driver(sources: &[&Path], name: &str, kmdf_minor: u8) -> Result<PathBuf> {
+pub fn build_c_driver(
+    architecture: Architecture,
+    sources: &[&Path],
+    name: &str,
+    kmdf_minor: u8,
+) -> Result<PathBuf> {
     let workspace = workspace::root();
     let _lock = lock(&workspace)?;
     let kit = Kit::lay_out(&workspace)?;
     // An error that names the versions, before clang's about a missing header.
     crate::functions::functions(kmdf_minor)?;
-    let folder = workspace.join("target/c-drivers");
+    let folder = workspace.join("target/c-drivers").join(architecture.name());
     create_folder(&folder)?;
 
     let mut objects = Vec::new();
@@ -37,7 +43,7 @@ pub fn build_c_driver(sources: &[&Path], name: &str, kmdf_minor: u8) -> Result<P
         let object = folder.join(format!("{name}.{index}.obj"));
         llvm::run(
             Command::new(llvm::tool("clang"))
-                .args(llvm::compiler_arguments())
+                .args(llvm::compiler_arguments(architecture))
                 .arg("-I")
                 .arg(kit.kernel_headers())
                 .arg("-I")
@@ -67,10 +73,13 @@ pub fn build_c_driver(sources: &[&Path], name: &str, kmdf_minor: u8) -> Result<P
                 "/map",
                 "/Brepro",
             ])
-            .arg(format!("/libpath:{}", kit.kernel_libraries().display()))
             .arg(format!(
                 "/libpath:{}",
-                kit.framework_libraries(kmdf_minor).display()
+                kit.kernel_libraries(architecture).display()
+            ))
+            .arg(format!(
+                "/libpath:{}",
+                kit.framework_libraries(architecture, kmdf_minor).display()
             ))
             .args(["ntoskrnl.lib", "WdfLdr.lib", "WdfDriverEntry.lib"])
             .args(&objects)

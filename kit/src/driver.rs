@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    architecture::Architecture,
     cargo,
     layout::Kit,
     llvm,
@@ -20,13 +21,14 @@ use crate::{
 };
 
 /// Builds the driver of this workspace and answers with the path of
-/// `pvpanic.sys`; `pvpanic.pdb` and `pvpanic.map` are beside it.
+/// `pvpanic.sys` in `target/driver/<architecture>`; `pvpanic.pdb` and
+/// `pvpanic.map` are beside it.
 ///
 /// # Errors
 ///
 /// If something is missing that `setup` would install, or does not compile.
-pub fn build_driver() -> Result<PathBuf> {
-    build_driver_in(&workspace::root())
+pub fn build_driver(architecture: Architecture) -> Result<PathBuf> {
+    build_driver_in(&workspace::root(), architecture)
 }
 
 /// The same for the workspace in another folder.
@@ -34,33 +36,38 @@ pub fn build_driver() -> Result<PathBuf> {
 /// # Errors
 ///
 /// As [`build_driver`].
-pub fn build_driver_in(workspace: &Path) -> Result<PathBuf> {
-    let mut progress = Progress::new("Building pvpanic.sys");
+pub fn build_driver_in(workspace: &Path, architecture: Architecture) -> Result<PathBuf> {
+    let mut progress = Progress::new(format!("Building pvpanic.sys for {architecture}"));
     let target = if cfg!(windows) {
-        build_with_microsofts_kit(workspace, &mut progress)?
+        build_with_microsofts_kit(workspace, architecture, &mut progress)?
     } else {
-        let build = Build::prepare(workspace, &mut progress)?;
+        let build = Build::prepare(workspace, architecture, &mut progress)?;
         let mut command = build.cargo("build");
         command.args(["--package", "pvpanic", "--profile", "driver"]);
         cargo::run(command, &workspace.join("target/driver.log"), &mut progress)?;
         cargo::target_folder(workspace)
     };
     collect(
-        &target.join(llvm::TARGET).join("driver"),
-        &workspace.join("target/driver/x64"),
+        &target.join(architecture.windows_target()).join("driver"),
+        &folder(workspace, architecture),
     )
 }
 
 /// On Windows the real kit and the unmodified crates do it. Not run by this
 /// project's own tests, which have no Windows.
-fn build_with_microsofts_kit(workspace: &Path, progress: &mut Progress) -> Result<PathBuf> {
+fn build_with_microsofts_kit(
+    workspace: &Path,
+    architecture: Architecture,
+    progress: &mut Progress,
+) -> Result<PathBuf> {
     let target = cargo::target_folder(workspace);
     let mut command = Command::new("cargo");
     command
         .current_dir(workspace)
         .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
         .args(["build", "--locked", "--package", "pvpanic"])
-        .args(["--profile", "driver", "--target", llvm::TARGET])
+        .args(["--profile", "driver"])
+        .args(["--target", architecture.windows_target()])
         .arg("--target-dir")
         .arg(&target);
     cargo::run(command, &workspace.join("target/driver.log"), progress)?;
@@ -70,6 +77,7 @@ fn build_with_microsofts_kit(workspace: &Path, progress: &mut Progress) -> Resul
 /// Everything that a build for the Windows kernel needs.
 pub struct Build<'a> {
     workspace: &'a Path,
+    architecture: Architecture,
     toolchain: Toolchain,
     kit: Kit,
     vendor: Vendor,
@@ -78,14 +86,19 @@ pub struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
-    pub fn prepare(workspace: &'a Path, progress: &mut Progress) -> Result<Self> {
+    pub fn prepare(
+        workspace: &'a Path,
+        architecture: Architecture,
+        progress: &mut Progress,
+    ) -> Result<Self> {
         let lock = lock(workspace)?;
-        let toolchain = Toolchain::find(workspace, progress)?;
+        let toolchain = Toolchain::find(workspace, architecture, progress)?;
         let kit = Kit::lay_out(workspace)?;
         resource::compile(workspace)?;
         let vendor = Vendor::prepare(workspace, &toolchain, progress)?;
         Ok(Self {
             workspace,
+            architecture,
             toolchain,
             kit,
             vendor,
@@ -107,8 +120,9 @@ impl<'a> Build<'a> {
     /// the library and the bindings are built once.
     pub fn cargo(&self, subcommand: &str) -> Command {
         let mut command = cargo::command(self.workspace, &self.toolchain);
-        let (variable, linker) = Toolchain::linker(llvm::TARGET);
-        let suffix = llvm::TARGET.replace('-', "_");
+        let target = self.architecture.windows_target();
+        let (variable, linker) = Toolchain::linker(target);
+        let suffix = target.replace('-', "_");
         let headers = llvm::header_arguments().join(" ");
         command
             .env(variable, linker)
@@ -121,7 +135,7 @@ impl<'a> Build<'a> {
             .env(format!("AR_{suffix}"), llvm::tool("llvm-lib"))
             .env(format!("CFLAGS_{suffix}"), &headers)
             .args([subcommand, "--locked"])
-            .args(self.toolchain.arguments(llvm::TARGET))
+            .args(self.toolchain.arguments(target))
             .args(self.vendor.arguments())
             .arg("--target-dir")
             .arg(cargo::target_folder(self.workspace));
@@ -149,6 +163,11 @@ pub fn lock(workspace: &Path) -> Result<File> {
     file.lock()
         .with_context(|| format!("can't lock {}", path.display()))?;
     Ok(file)
+}
+
+/// Where what was built for an architecture is looked for.
+pub fn folder(workspace: &Path, architecture: Architecture) -> PathBuf {
+    workspace.join("target/driver").join(architecture.name())
 }
 
 /// Copies what cargo built to where it is looked for.

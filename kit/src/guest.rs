@@ -8,12 +8,8 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    cargo,
-    driver::lock,
-    progress::Progress,
-    toolchain::{BARE, Toolchain},
-    vendor::Vendor,
-    workspace,
+    architecture::Architecture, cargo, driver::lock, progress::Progress, toolchain::Toolchain,
+    vendor::Vendor, workspace,
 };
 
 /// Builds `tests/guest` and answers with the path of the ELF file that QEMU
@@ -26,12 +22,12 @@ pub fn build_guest() -> Result<PathBuf> {
     let workspace = workspace::root();
     let mut progress = Progress::new("Building the test kernel");
     let _lock = lock(&workspace)?;
-    let toolchain = Toolchain::find(&workspace, &mut progress)?;
+    let toolchain = Toolchain::find(&workspace, Architecture::X64, &mut progress)?;
     let vendor = Vendor::prepare(&workspace, &toolchain, &mut progress)?;
     let command = cargo(&workspace, &toolchain, &vendor, "build");
     cargo::run(command, &workspace.join("target/guest.log"), &mut progress)?;
     Ok(cargo::target_folder(&workspace)
-        .join(BARE)
+        .join(Architecture::X64.bare_target())
         .join("guest/guest"))
 }
 
@@ -43,12 +39,13 @@ pub fn cargo(
     subcommand: &str,
 ) -> Command {
     let mut command = cargo::command(workspace, toolchain);
-    let (variable, linker) = Toolchain::linker(BARE);
+    let target = Architecture::X64.bare_target();
+    let (variable, linker) = Toolchain::linker(target);
     command
         .env(variable, linker)
         .args([subcommand, "--locked", "--package", "guest"])
         .args(["--profile", "guest"])
-        .args(toolchain.arguments(BARE))
+        .args(toolchain.arguments(target))
         .args(vendor.arguments())
         .arg("--target-dir")
         .arg(cargo::target_folder(workspace));

@@ -10,13 +10,14 @@ use object::{
     pe::{
         IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE, IMAGE_DLLCHARACTERISTICS_FORCE_INTEGRITY,
         IMAGE_DLLCHARACTERISTICS_HIGH_ENTROPY_VA, IMAGE_DLLCHARACTERISTICS_NX_COMPAT,
-        IMAGE_FILE_MACHINE_AMD64, IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE,
-        IMAGE_SUBSYSTEM_NATIVE, RT_VERSION,
+        IMAGE_SCN_MEM_EXECUTE, IMAGE_SCN_MEM_WRITE, IMAGE_SUBSYSTEM_NATIVE, RT_VERSION,
     },
     read::pe::{Import, PeFile64, ResourceDirectoryEntryData},
 };
 
 pub use proof::prove;
+
+use crate::architecture::Architecture;
 
 const KERNEL_IMPORTS: &str = include_str!("../imports/ntoskrnl.def");
 const FRAMEWORK_IMPORTS: &str = include_str!("../imports/wdfldr.def");
@@ -41,7 +42,7 @@ const EXPORTS: [&str; 5] = [
 pub enum Rule {
     /// It can be read as a PE32+ image at all.
     Format,
-    /// It is for x64.
+    /// It is for the architecture that was asked for.
     Machine,
     /// It is a native image: Windows loads no other into the kernel.
     Subsystem,
@@ -95,11 +96,16 @@ impl fmt::Display for Finding {
 /// `map` is the linker's map of the image, `version` what the version resource
 /// has to say. No finding means that all is well.
 #[must_use]
-pub fn check(image: &[u8], map: &str, version: [u16; 4]) -> Vec<Finding> {
+pub fn check(
+    image: &[u8],
+    map: &str,
+    architecture: Architecture,
+    version: [u16; 4],
+) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     match PeFile64::parse(image) {
         Ok(file) => {
-            findings.headers(&file);
+            findings.headers(&file, architecture);
             findings.entry_point(&file, map);
             findings.sections(&file);
             findings.checksum(&file, image);
@@ -111,7 +117,7 @@ pub fn check(image: &[u8], map: &str, version: [u16; 4]) -> Vec<Finding> {
             Rule::Format,
             format!(
                 "this is no PE32+ image ({error}); build for {}",
-                crate::llvm::TARGET
+                architecture.windows_target()
             ),
         ),
     }
@@ -148,14 +154,18 @@ impl Findings {
         self.0.push(Finding { rule, message });
     }
 
-    fn headers(&mut self, file: &PeFile64<'_>) {
+    fn headers(&mut self, file: &PeFile64<'_>, architecture: Architecture) {
         let header = &file.nt_headers().file_header;
         let optional = &file.nt_headers().optional_header;
         let machine = header.machine.get(LE);
-        if machine != IMAGE_FILE_MACHINE_AMD64 {
+        let wanted = architecture.image_machine();
+        if machine != wanted {
             self.add(
                 Rule::Machine,
-                format!("the machine is {machine:#06x}, not 0x8664 (x64); build for x64"),
+                format!(
+                    "the machine is {machine:#06x}, not {wanted:#06x} ({architecture}); build for \
+                     {architecture}"
+                ),
             );
         }
         let subsystem = optional.subsystem.get(LE);

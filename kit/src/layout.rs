@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    architecture::Architecture,
     functions::{released_versions, version_header},
     llvm,
     workspace::{create_folder, fingerprint, read, write_if_changed},
@@ -18,7 +19,13 @@ use crate::{
 const VERSION: &str = "10.0.14393.0";
 
 /// Libraries that the crates name and that hold nothing a driver here uses.
-const EMPTY_LIBRARIES: [&str; 4] = ["hal", "wmilib", "BufferOverflowFastFailK", "rpcrt4"];
+const EMPTY_LIBRARIES: [&str; 5] = [
+    "hal",
+    "wmilib",
+    "BufferOverflowFastFailK",
+    "rpcrt4",
+    "arm64rt",
+];
 
 /// A kit that is laid out.
 pub struct Kit {
@@ -42,9 +49,11 @@ impl Kit {
             fs::remove_file(&stamp).with_context(|| format!("can't remove {}", stamp.display()))?;
         }
         kit.write_headers(&inputs)?;
-        kit.make_import_libraries(&source)?;
-        for minor in released_versions() {
-            kit.compile_stub(&source, minor)?;
+        for architecture in Architecture::ALL {
+            kit.make_import_libraries(&source, architecture)?;
+            for minor in released_versions() {
+                kit.compile_stub(&source, architecture, minor)?;
+            }
         }
         write_if_changed(&stamp, inputs.fingerprint().as_bytes())?;
         Ok(kit)
@@ -66,13 +75,20 @@ impl Kit {
     }
 
     /// The folder of `ntoskrnl.lib`.
-    pub fn kernel_libraries(&self) -> PathBuf {
-        self.root.join("Lib").join(VERSION).join("km/x64")
+    pub fn kernel_libraries(&self, architecture: Architecture) -> PathBuf {
+        self.root
+            .join("Lib")
+            .join(VERSION)
+            .join("km")
+            .join(architecture.kit_folder())
     }
 
     /// The folder of `WdfDriverEntry.lib` for a KMDF version.
-    pub fn framework_libraries(&self, minor: u8) -> PathBuf {
-        self.root.join(format!("Lib/wdf/kmdf/x64/1.{minor}"))
+    pub fn framework_libraries(&self, architecture: Architecture, minor: u8) -> PathBuf {
+        self.root
+            .join("Lib/wdf/kmdf")
+            .join(architecture.kit_folder())
+            .join(format!("1.{minor}"))
     }
 
     fn write_headers(&self, inputs: &Inputs) -> Result<()> {
@@ -97,17 +113,19 @@ impl Kit {
         Ok(())
     }
 
-    fn make_import_libraries(&self, source: &Path) -> Result<()> {
-        let kernel = self.kernel_libraries();
+    fn make_import_libraries(&self, source: &Path, architecture: Architecture) -> Result<()> {
+        let kernel = self.kernel_libraries(architecture);
         create_folder(&kernel)?;
         import_library(
+            architecture,
             &source.join("imports/ntoskrnl.def"),
             &kernel.join("ntoskrnl.lib"),
         )?;
         for name in EMPTY_LIBRARIES {
             llvm::run(
                 Command::new(llvm::tool("llvm-lib"))
-                    .args(["/machine:x64", "/llvmlibempty"])
+                    .arg(format!("/machine:{architecture}"))
+                    .arg("/llvmlibempty")
                     .arg(format!(
                         "/out:{}",
                         kernel.join(format!("{name}.lib")).display()
@@ -115,9 +133,10 @@ impl Kit {
             )?;
         }
         for minor in released_versions() {
-            let folder = self.framework_libraries(minor);
+            let folder = self.framework_libraries(architecture, minor);
             create_folder(&folder)?;
             import_library(
+                architecture,
                 &source.join("imports/wdfldr.def"),
                 &folder.join("WdfLdr.lib"),
             )?;
@@ -125,12 +144,12 @@ impl Kit {
         Ok(())
     }
 
-    fn compile_stub(&self, source: &Path, minor: u8) -> Result<()> {
-        let folder = self.framework_libraries(minor);
+    fn compile_stub(&self, source: &Path, architecture: Architecture, minor: u8) -> Result<()> {
+        let folder = self.framework_libraries(architecture, minor);
         let object = folder.join("FxDriverEntry.obj");
         llvm::run(
             Command::new(llvm::tool("clang"))
-                .args(llvm::compiler_arguments())
+                .args(llvm::compiler_arguments(architecture))
                 .arg("-I")
                 .arg(self.kernel_headers())
                 .arg("-I")
@@ -140,7 +159,9 @@ impl Kit {
                 .args(["-c", "FxDriverEntry.c", "-o"])
                 .arg(&object),
         )
-        .with_context(|| format!("the entry stub for KMDF 1.{minor} did not compile"))?;
+        .with_context(|| {
+            format!("the entry stub for KMDF 1.{minor} did not compile for {architecture}")
+        })?;
         llvm::run(
             Command::new(llvm::tool("llvm-lib"))
                 .arg(format!(
@@ -153,10 +174,10 @@ impl Kit {
 }
 
 /// Makes an import library from a module definition file.
-fn import_library(definition: &Path, library: &Path) -> Result<()> {
+fn import_library(architecture: Architecture, definition: &Path, library: &Path) -> Result<()> {
     llvm::run(
         Command::new(llvm::tool("llvm-dlltool"))
-            .args(["-m", "i386:x86-64", "-d"])
+            .args(["-m", architecture.dlltool_machine(), "-d"])
             .arg(definition)
             .arg("-l")
             .arg(library),
@@ -174,10 +195,12 @@ impl Inputs {
     fn read(source: &Path) -> Result<Self> {
         let mut others = folder(&source.join("imports"))?;
         others.extend(folder(&source.join("stub"))?);
-        others.push((
-            "arguments".to_owned(),
-            llvm::compiler_arguments().join("\n"),
-        ));
+        for architecture in Architecture::ALL {
+            others.push((
+                architecture.to_string(),
+                llvm::compiler_arguments(architecture).join("\n"),
+            ));
+        }
         for minor in released_versions() {
             others.push((minor.to_string(), version_header(minor)?));
         }

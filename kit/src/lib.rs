@@ -6,10 +6,11 @@
 //! import lists and the entry stub (`include/`, `imports/`, `stub/`), laid out
 //! as the crates expect under `target/kit`; the edits that let `wdk-build` run
 //! on any host, applied to a vendored copy; and a compiler that has the library
-//! for `x86_64-pc-windows-msvc`, found or unpacked under `target/toolchain`.
+//! for Windows, found or unpacked under `target/toolchain`.
 //!
 //! On Windows the real kit and the unmodified crates are used instead.
 
+mod architecture;
 mod c_driver;
 mod cargo;
 mod driver;
@@ -30,6 +31,7 @@ mod vendor;
 mod windows_dll;
 mod workspace;
 
+pub use architecture::Architecture;
 pub use c_driver::build_c_driver;
 pub use driver::{build_driver, build_driver_in};
 pub use functions::released_versions;

@@ -2,10 +2,12 @@
 
 use anyhow::Result;
 
-use crate::{cargo, driver::Build, guest, progress::Progress, workspace};
+use crate::{
+    architecture::Architecture, cargo, driver::Build, guest, progress::Progress, workspace,
+};
 
 /// Runs the compiler's own clippy over the driver and the test kernel's
-/// program, with every warning an error.
+/// program, with every warning an error. The program is for x64 only.
 ///
 /// `cargo clippy` would run the clippy of cargo's own toolchain, which is
 /// another release than the compiler here.
@@ -13,11 +15,13 @@ use crate::{cargo, driver::Build, guest, progress::Progress, workspace};
 /// # Errors
 ///
 /// If anything is found, or does not compile.
-pub fn clippy_driver() -> Result<()> {
+pub fn clippy_driver(architecture: Architecture) -> Result<()> {
     let workspace = workspace::root();
     let log = workspace.join("target/clippy.log");
-    let mut progress = Progress::new("Checking the driver with clippy");
-    let build = Build::prepare(&workspace, &mut progress)?;
+    let mut progress = Progress::new(format!(
+        "Checking the driver for {architecture} with clippy"
+    ));
+    let build = Build::prepare(&workspace, architecture, &mut progress)?;
     let clippy = build.toolchain().clippy();
 
     let mut command = build.cargo("check");
@@ -27,6 +31,9 @@ pub fn clippy_driver() -> Result<()> {
         .args(["--profile", "driver"])
         .args(["--package", "pvpanic", "--package", "layout"]);
     cargo::run(command, &log, &mut progress)?;
+    if architecture != Architecture::X64 {
+        return Ok(());
+    }
 
     let mut command = guest::cargo(&workspace, build.toolchain(), build.vendor(), "check");
     command

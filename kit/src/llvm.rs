@@ -8,15 +8,14 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use crate::architecture::Architecture;
+
 /// The release whose tools are used: Debian 12 and later have it, and one
 /// release everywhere keeps the image the same everywhere.
 const RELEASE: u32 = 19;
 
 /// Debian's headers for Windows.
 const MINGW: &str = "/usr/share/mingw-w64/include";
-
-/// The target as clang and rustc name it.
-pub const TARGET: &str = "x86_64-pc-windows-msvc";
 
 /// Where a tool of LLVM is.
 pub fn tool(name: &str) -> PathBuf {
@@ -44,7 +43,7 @@ pub fn header_arguments() -> Vec<String> {
         "-ffreestanding".to_owned(),
         // mingw-w64's headers test for a version of GCC.
         "-fgnuc-version=4.2.1".to_owned(),
-        // The vector intrinsics: a third of all declarations, no use here, and
+        // x64's vector intrinsics: a third of all declarations, no use here, and
         // bindgen gets the layout of the AMX tile type wrong.
         "-D__X86INTRIN_H".to_owned(),
         "-D__IMMINTRIN_H".to_owned(),
@@ -58,10 +57,10 @@ pub fn header_arguments() -> Vec<String> {
 }
 
 /// The clang arguments with which a C source is compiled for the kernel.
-pub fn compiler_arguments() -> Vec<String> {
+pub fn compiler_arguments(architecture: Architecture) -> Vec<String> {
     let mut arguments = [
         "-target",
-        TARGET,
+        architecture.windows_target(),
         "-std=c17",
         "-Os",
         // Of the inline functions in headers only what is called is linked.
@@ -73,14 +72,12 @@ pub fn compiler_arguments() -> Vec<String> {
         "-Wextra",
         "-Werror",
         "-Wno-unused-parameter",
-        "-D_WIN64",
-        "-D_AMD64_",
-        "-DAMD64",
         "-D_KERNEL_MODE",
         "-DKMDF_VERSION_MAJOR=1",
     ]
     .map(str::to_owned)
     .to_vec();
+    arguments.extend(architecture.definitions().iter().map(ToString::to_string));
     arguments.extend(header_arguments());
     arguments
 }

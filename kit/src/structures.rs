@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use crate::{cargo, driver::Build, progress::Progress, workspace};
+use crate::{architecture::Architecture, cargo, driver::Build, progress::Progress, workspace};
 
 /// Compiles `tests/layout`, whose assertions compare the bindings with
 /// `windows-sys`.
@@ -11,10 +11,12 @@ use crate::{cargo, driver::Build, progress::Progress, workspace};
 /// # Errors
 ///
 /// If a structure differs: the compiler's message names it.
-pub fn check_structures() -> Result<()> {
+pub fn check_structures(architecture: Architecture) -> Result<()> {
     let workspace = workspace::root();
-    let mut progress = Progress::new("Checking the kernel's structures");
-    let build = Build::prepare(&workspace, &mut progress)?;
+    let mut progress = Progress::new(format!(
+        "Checking the kernel's structures for {architecture}"
+    ));
+    let build = Build::prepare(&workspace, architecture, &mut progress)?;
     let mut command = build.cargo("check");
     command.args(["--package", "layout", "--profile", "driver"]);
     cargo::run(command, &workspace.join("target/layout.log"), &mut progress)

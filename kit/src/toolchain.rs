@@ -16,14 +16,12 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    architecture::Architecture,
     llvm,
     progress::Progress,
     setup,
     workspace::{create_folder, write_if_changed},
 };
-
-/// The target of the test kernel.
-pub const BARE: &str = "x86_64-unknown-none";
 
 /// What is unpacked; the rest follows from what these depend on.
 const PACKAGES: [&str; 4] = [
@@ -47,19 +45,27 @@ pub enum Toolchain {
 
 impl Toolchain {
     /// Finds a compiler, or unpacks Debian's.
-    pub fn find(workspace: &Path, progress: &mut Progress) -> Result<Self> {
-        if has_targets() {
+    pub fn find(
+        workspace: &Path,
+        architecture: Architecture,
+        progress: &mut Progress,
+    ) -> Result<Self> {
+        if has_targets(architecture) {
             return Ok(Self::Installed);
         }
         let folder = workspace.join("target/toolchain");
         let root = folder.join("root");
         let stamp = folder.join("complete");
         if !stamp.exists() {
-            unpack(&folder, &root, progress).context(
-                "no Rust compiler for Windows drivers. Where rustup can fetch, `rustup target add \
-                 x86_64-pc-windows-msvc x86_64-unknown-none` is all that is needed; otherwise \
-                 Debian's rustc-web is unpacked, and that failed",
-            )?;
+            unpack(&folder, &root, progress).with_context(|| {
+                format!(
+                    "no Rust compiler for Windows drivers. Where rustup can fetch, `rustup target \
+                     add {} {}` is all that is needed; otherwise Debian's rustc-web is unpacked, \
+                     and that failed",
+                    architecture.windows_target(),
+                    architecture.bare_target()
+                )
+            })?;
             write_if_changed(&stamp, b"")?;
         }
         Ok(Self::Unpacked(root))
@@ -88,7 +94,7 @@ impl Toolchain {
             arguments.push("-Zbuild-std=core,alloc,compiler_builtins".to_owned());
             // On Windows memcpy and the like are the kernel's; a bare machine
             // has none.
-            if target == BARE {
+            if is_bare(target) {
                 arguments.push("-Zbuild-std-features=compiler-builtins-mem".to_owned());
             }
         }
@@ -115,7 +121,11 @@ impl Toolchain {
 
     /// The linker for a target, as an environment variable for cargo.
     pub fn linker(target: &str) -> (String, PathBuf) {
-        let tool = if target == BARE { "ld.lld" } else { "lld-link" };
+        let tool = if is_bare(target) {
+            "ld.lld"
+        } else {
+            "lld-link"
+        };
         (
             format!(
                 "CARGO_TARGET_{}_LINKER",
@@ -126,19 +136,29 @@ impl Toolchain {
     }
 }
 
-/// True if the user's own compiler has the libraries of both targets.
-fn has_targets() -> bool {
+/// True for a target without an operating system.
+fn is_bare(target: &str) -> bool {
+    Architecture::ALL
+        .iter()
+        .any(|architecture| architecture.bare_target() == target)
+}
+
+/// True if the user's own compiler has the libraries of an architecture's
+/// targets.
+fn has_targets(architecture: Architecture) -> bool {
     let Ok(output) = Command::new("rustc").args(["--print", "sysroot"]).output() else {
         return false;
     };
     let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    [llvm::TARGET, BARE].iter().all(|target| {
-        sysroot
-            .join("lib/rustlib")
-            .join(target)
-            .join("lib")
-            .is_dir()
-    })
+    [architecture.windows_target(), architecture.bare_target()]
+        .iter()
+        .all(|target| {
+            sysroot
+                .join("lib/rustlib")
+                .join(target)
+                .join("lib")
+                .is_dir()
+        })
 }
 
 /// Downloads the packages that are not there yet and unpacks them all.

@@ -9,10 +9,10 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    architecture::Architecture,
     cargo,
-    driver::lock,
+    driver::{folder, lock},
     lint::DENY_WARNINGS,
-    llvm,
     progress::Progress,
     reproducible,
     toolchain::Toolchain,
@@ -21,18 +21,29 @@ use crate::{
 };
 
 /// Builds the package `package` of the workspace, whose library is called
-/// `library`, and answers with the path of its DLL in `target/driver/x64`.
+/// `library`, and answers with the path of its DLL, beside the driver.
 ///
 /// # Errors
 ///
 /// If something is missing that `setup` would install, or does not compile.
-pub fn build_windows_dll(package: &str, library: &str) -> Result<PathBuf> {
+pub fn build_windows_dll(
+    architecture: Architecture,
+    package: &str,
+    library: &str,
+) -> Result<PathBuf> {
     let workspace = workspace::root();
     let name = library.replace('_', "-");
-    let mut progress = Progress::new(format!("Building {name}.dll"));
-    run(&workspace, package, "build", &mut progress, |_, _| {})?;
+    let mut progress = Progress::new(format!("Building {name}.dll for {architecture}"));
+    run(
+        &workspace,
+        architecture,
+        package,
+        "build",
+        &mut progress,
+        |_, _| {},
+    )?;
     let built = target_folder(&workspace)
-        .join(llvm::TARGET)
+        .join(architecture.windows_target())
         .join("driver")
         .join(format!("{library}.dll"));
     let mut image =
@@ -40,9 +51,7 @@ pub fn build_windows_dll(package: &str, library: &str) -> Result<PathBuf> {
     if !cfg!(windows) {
         reproducible::stamp(&mut image, None)?;
     }
-    let path = workspace
-        .join("target/driver/x64")
-        .join(format!("{name}.dll"));
+    let path = folder(&workspace, architecture).join(format!("{name}.dll"));
     write_if_changed(&path, &image)?;
     Ok(path)
 }
@@ -53,11 +62,12 @@ pub fn build_windows_dll(package: &str, library: &str) -> Result<PathBuf> {
 /// # Errors
 ///
 /// If anything is found, or does not compile.
-pub fn clippy_windows_dll(package: &str) -> Result<()> {
-    let mut progress = Progress::new(format!("Checking {package} with clippy"));
+pub fn clippy_windows_dll(architecture: Architecture, package: &str) -> Result<()> {
+    let mut progress = Progress::new(format!("Checking {package} for {architecture} with clippy"));
     let workspace = workspace::root();
     run(
         &workspace,
+        architecture,
         package,
         "check",
         &mut progress,
@@ -71,18 +81,20 @@ pub fn clippy_windows_dll(package: &str) -> Result<()> {
 
 fn run(
     workspace: &Path,
+    architecture: Architecture,
     package: &str,
     subcommand: &str,
     progress: &mut Progress,
     prepare: impl Fn(&mut Command, &Toolchain),
 ) -> Result<()> {
     let _lock = lock(workspace)?;
-    let toolchain = Toolchain::find(workspace, progress)?;
+    let toolchain = Toolchain::find(workspace, architecture, progress)?;
     let mut command = cargo::command(workspace, &toolchain);
-    let (variable, linker) = Toolchain::linker(llvm::TARGET);
+    let target = architecture.windows_target();
+    let (variable, linker) = Toolchain::linker(target);
     command.args([subcommand, "--locked", "--package", package]);
     command.args(["--profile", "driver"]);
-    command.args(toolchain.arguments(llvm::TARGET));
+    command.args(toolchain.arguments(target));
     if !cfg!(windows) {
         let vendor = Vendor::prepare(workspace, &toolchain, progress)?;
         command.args(vendor.arguments()).env(variable, linker);

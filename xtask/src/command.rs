@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 
 use anyhow::{Result, bail};
+use kit::Architecture;
 use lexopt::{
     Arg::{Long, Short, Value},
-    Parser,
+    Parser, ValueExt,
 };
 
 use crate::{
@@ -19,6 +20,7 @@ usage: cargo xtask COMMAND
 
   setup    install what is missing, with apt
   build    build pvpanic.sys from the real crates, on Linux
+             --arch x64|arm64            for which processor (x64)
   demo     build, boot, start, bug check, and what the host saw
              --machine pc|q35            the machine (pc)
              --qemu-device ARGS|none     a panic device, QEMU's -device; repeatable (pvpanic)
@@ -45,8 +47,8 @@ pub enum Command {
     Help,
     /// `setup`.
     Setup,
-    /// `build`.
-    Build,
+    /// `build`, for an architecture.
+    Build(Architecture),
     /// `demo`.
     Demo(Options),
     /// `run`.
@@ -69,7 +71,16 @@ type Parse = fn(&mut Parser) -> Result<Command>;
 /// Every command: its name and the parser of its options.
 pub const COMMANDS: &[(&str, Parse)] = &[
     ("setup", |parser| alone(parser, Command::Setup)),
-    ("build", |parser| alone(parser, Command::Build)),
+    ("build", |parser| {
+        let mut architecture = Architecture::X64;
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("arch") => architecture = parser.value()?.string()?.parse()?,
+                argument => return Err(argument.unexpected().into()),
+            }
+        }
+        Ok(Command::Build(architecture))
+    }),
     ("demo", |parser| {
         Options::parse(Driver::Built, parser).map(Command::Demo)
     }),

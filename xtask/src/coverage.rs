@@ -59,7 +59,7 @@ type Lines = BTreeMap<(String, u64), Line>;
 /// If a tool is missing or says something else than expected.
 pub fn coverage() -> Result<ExitCode> {
     kit::setup(kit::Purpose::Test)?;
-    let driver = kit::build_driver()?;
+    let driver = kit::build_driver(kit::Architecture::X64)?;
     let ran = executed(&driver)?;
     let code = instructions(&driver)?;
     let (lines, others) = map(&driver, &code, &ran)?;

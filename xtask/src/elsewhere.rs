@@ -90,7 +90,7 @@ impl Elsewhere {
     ///
     /// If it does not compile.
     pub fn build(&self) -> Result<Vec<u8>> {
-        read(&kit::build_driver_in(&self.root)?)
+        read(&kit::build_driver_in(&self.root, kit::Architecture::X64)?)
     }
 
     /// Builds the driver with a fault in it.
@@ -168,7 +168,7 @@ impl Elsewhere {
 ///
 /// If it does not compile.
 pub fn shipped() -> Result<Vec<u8>> {
-    read(&kit::build_driver()?)
+    read(&kit::build_driver(kit::Architecture::X64)?)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

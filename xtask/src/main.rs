@@ -35,7 +35,9 @@ fn run_command(command: Command) -> Result<ExitCode> {
     match command {
         Command::Help => print!("{}", command::USAGE),
         Command::Setup => kit::setup(kit::Purpose::Test)?,
-        Command::Build => println!("{}", run::built_driver()?.display()),
+        Command::Build(architecture) => {
+            println!("{}", run::built_driver(architecture)?.display());
+        }
         Command::Demo(options) => return run::demo(&options),
         Command::Run(options) => return run::run(&options),
         Command::Package(options) => return package::package(options),

@@ -15,8 +15,9 @@ use anyhow::{Context, Result};
 /// If the driver can't be built or the packer can't be started.
 pub fn package(options: Vec<OsString>) -> Result<ExitCode> {
     kit::setup(kit::Purpose::Pack)?;
-    kit::build_driver()?;
-    let actions = kit::build_windows_dll("installer-action", "pvpanic_action")?;
+    kit::build_driver(kit::Architecture::X64)?;
+    let actions =
+        kit::build_windows_dll(kit::Architecture::X64, "installer-action", "pvpanic_action")?;
     let status = packer()
         .arg("package")
         .arg("--actions")

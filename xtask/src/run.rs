@@ -13,6 +13,7 @@ use e2e::{
     qemu::Config,
     run::{End, Outcome},
 };
+use kit::Architecture;
 use serde_json::{Value, json};
 
 use crate::{options::Options, story};
@@ -22,9 +23,9 @@ use crate::{options::Options, story};
 /// # Errors
 ///
 /// If something is missing or does not compile.
-pub fn built_driver() -> Result<PathBuf> {
+pub fn built_driver(architecture: Architecture) -> Result<PathBuf> {
     kit::setup(kit::Purpose::Run)?;
-    kit::build_driver()
+    kit::build_driver(architecture)
 }
 
 /// Builds the driver, crashes a guest with it, and holds what the host saw
@@ -34,7 +35,7 @@ pub fn built_driver() -> Result<PathBuf> {
 ///
 /// If a part of it could not be run at all.
 pub fn demo(options: &Options) -> Result<ExitCode> {
-    let driver = built_driver()?;
+    let driver = built_driver(Architecture::X64)?;
     let outcome = boot(&driver, options)?;
     let expected = expected(&outcome, options.dump);
     let seen = outcome.panic_events();

@@ -50,7 +50,8 @@ pub fn run(target: &Path, folder: &Path) -> Result<Tally> {
     );
     tally.check(
         "clippy finds nothing in the custom actions",
-        kit::clippy_windows_dll(crate::ACTIONS).map(|()| "clean".to_owned()),
+        kit::clippy_windows_dll(kit::Architecture::X64, crate::ACTIONS)
+            .map(|()| "clean".to_owned()),
     );
     tally.check(
         "the MSI obeys every rule and is the same when it is built again",

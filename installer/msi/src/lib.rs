@@ -28,7 +28,7 @@ const ACTIONS: &str = "installer-action";
 /// # Errors
 /// The compiler for Windows is missing, or it does not compile.
 pub fn actions() -> Result<PathBuf> {
-    kit::build_windows_dll(ACTIONS, "pvpanic_action")
+    kit::build_windows_dll(kit::Architecture::X64, ACTIONS, "pvpanic_action")
 }
 
 /// The script that tells what a crash will send.

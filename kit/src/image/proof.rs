@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, bail};
 
 use super::{Rule, check, checksum};
+use crate::architecture::Architecture;
 
 /// What is checked together: the image, its map, and the version it should
 /// have.
@@ -11,13 +12,14 @@ use super::{Rule, check, checksum};
 struct Specimen {
     image: Vec<u8>,
     map: String,
+    architecture: Architecture,
     version: [u16; 4],
 }
 
 /// One way to break an image.
 type Break = fn(&mut Specimen) -> Option<()>;
 
-const BREAKS: [(Rule, &str, Break); 21] = [
+const BREAKS: [(Rule, &str, Break); 22] = [
     (Rule::Format, "not a PE image", |it| it.put(0, b"ZM")),
     (Rule::Format, "cut off in its headers", |it| {
         it.image.truncate(0x80);
@@ -26,8 +28,19 @@ const BREAKS: [(Rule, &str, Break); 21] = [
     (Rule::Format, "a 32-bit image", |it| {
         it.put(it.optional()?, &0x10B_u16.to_le_bytes())
     }),
-    (Rule::Machine, "for another processor", |it| {
+    (Rule::Machine, "for 32-bit x86", |it| {
         it.put(it.headers()? + 4, &0x014C_u16.to_le_bytes())
+    }),
+    (Rule::Machine, "for the other architecture", |it| {
+        let [other] = Architecture::ALL
+            .into_iter()
+            .filter(|other| *other != it.architecture)
+            .collect::<Vec<_>>()[..]
+        else {
+            return None;
+        };
+        it.architecture = other;
+        Some(())
     }),
     (Rule::Subsystem, "a console program", |it| {
         it.put(it.optional()? + 68, &3_u16.to_le_bytes())
@@ -109,10 +122,16 @@ const BREAKS: [(Rule, &str, Break); 21] = [
 ///
 /// If the image is not good to begin with, or a break goes unnoticed: the error
 /// names it.
-pub fn prove(image: &[u8], map: &str, version: [u16; 4]) -> Result<usize> {
+pub fn prove(
+    image: &[u8],
+    map: &str,
+    architecture: Architecture,
+    version: [u16; 4],
+) -> Result<usize> {
     let good = Specimen {
         image: image.to_vec(),
         map: map.to_owned(),
+        architecture,
         version,
     };
     if let Some(finding) = good.check().first() {
@@ -135,7 +154,7 @@ pub fn prove(image: &[u8], map: &str, version: [u16; 4]) -> Result<usize> {
 
 impl Specimen {
     fn check(&self) -> Vec<super::Finding> {
-        check(&self.image, &self.map, self.version)
+        check(&self.image, &self.map, self.architecture, self.version)
     }
 
     /// Where the PE signature is.
@@ -188,7 +207,7 @@ impl Specimen {
 
 #[cfg(test)]
 mod tests {
-    use super::{Specimen, prove};
+    use super::{Architecture, Specimen, prove};
 
     const VERSION: [u16; 4] = [1, 2, 3, 0];
     const MAP: &str =
@@ -196,14 +215,15 @@ mod tests {
 
     /// The smallest image that breaks no rule: code, one import, one export and
     /// a version resource.
-    fn specimen() -> Option<Vec<u8>> {
+    fn specimen(architecture: Architecture) -> Option<Vec<u8>> {
         let mut it = Specimen {
             image: vec![0; 0xA00],
             map: MAP.to_owned(),
+            architecture,
             version: VERSION,
         };
         let shorts: &[(usize, u16)] = &[
-            (0x44, 0x8664), // machine
+            (0x44, architecture.image_machine()),
             (0x46, 3),      // sections
             (0x54, 240),    // size of the optional header
             (0x56, 0x2022), // executable, large addresses, DLL
@@ -272,6 +292,13 @@ mod tests {
         it.put(0x481, b"WDFLDR.SYS")?;
         it.put(0x510, b"pvpanic.dll")?;
         it.put(0x531, b"DriverEntry")?;
+        put_sections(&mut it)?;
+        it.correct_checksum();
+        Some(it.image)
+    }
+
+    /// The headers of its three sections.
+    fn put_sections(it: &mut Specimen) -> Option<()> {
         for (index, (name, address, offset, size, flags)) in [
             (
                 b".text\0\0\0",
@@ -298,26 +325,27 @@ mod tests {
                 it.put(header + field, &value.to_le_bytes())?;
             }
         }
-        it.correct_checksum();
-        Some(it.image)
+        Some(())
     }
 
     #[test]
     fn every_rule_finds_the_image_that_breaks_it() {
-        let image = specimen().unwrap_or_default();
-        match prove(&image, MAP, VERSION) {
-            Ok(count) => assert!(count >= 17, "a rule has no image that breaks it"),
-            Err(error) => panic!("{error:#}"),
+        for architecture in Architecture::ALL {
+            let image = specimen(architecture).unwrap_or_default();
+            match prove(&image, MAP, architecture, VERSION) {
+                Ok(count) => assert!(count >= 17, "a rule has no image that breaks it"),
+                Err(error) => panic!("{architecture}: {error:#}"),
+            }
         }
     }
 
     #[test]
     fn an_image_that_is_cut_off_anywhere_is_found_out_and_never_a_crash() {
-        let image = specimen().unwrap_or_default();
+        let image = specimen(Architecture::X64).unwrap_or_default();
         for length in 0..image.len() {
             let cut = image.get(..length).unwrap_or_default();
             assert!(
-                !super::check(cut, MAP, VERSION).is_empty(),
+                !super::check(cut, MAP, Architecture::X64, VERSION).is_empty(),
                 "{length} bytes were accepted"
             );
         }

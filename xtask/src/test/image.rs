@@ -3,20 +3,32 @@
 use std::fs;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use kit::Architecture;
 
 use super::Tally;
-use crate::elsewhere::Elsewhere;
+use crate::elsewhere::{Elsewhere, shipped};
 
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
-    let path = kit::build_driver()?;
+    for architecture in Architecture::ALL {
+        check(tally, architecture)?;
+    }
+    tally.check(
+        "two builds in two folders are the same for x64",
+        same_elsewhere(),
+    );
+    Ok(())
+}
+
+fn check(tally: &mut Tally, architecture: Architecture) -> Result<()> {
+    let path = kit::build_driver(architecture)?;
     let image = fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
     let map = path.with_extension("map");
     let map = fs::read_to_string(&map).with_context(|| format!("can't read {}", map.display()))?;
     let version = kit::version();
-    let findings = kit::image::check(&image, &map, version);
+    let findings = kit::image::check(&image, &map, architecture, version);
     tally.check(
-        "the image keeps every rule",
+        &format!("the {architecture} image keeps every rule"),
         findings
             .iter()
             .map(ToString::to_string)
@@ -24,24 +36,21 @@ pub fn run(tally: &mut Tally) -> Result<()> {
             .map_or(Ok(()), |findings| Err(anyhow!(findings))),
     );
     tally.check(
-        "each rule is seen to fail on an image that breaks it",
-        kit::image::prove(&image, &map, version).and_then(|broken| {
+        &format!("each rule is seen to fail on an {architecture} image that breaks it"),
+        kit::image::prove(&image, &map, architecture, version).and_then(|broken| {
             ensure!(broken > 0, "no image was broken");
             Ok(())
         }),
     );
     tally.check(
-        "the kernel's structures are as Microsoft's metadata has them",
-        kit::check_structures(),
-    );
-    tally.check(
-        "two builds in two folders are the same",
-        same_elsewhere(&image),
+        &format!("the kernel's structures are as Microsoft's metadata has them for {architecture}"),
+        kit::check_structures(architecture),
     );
     Ok(())
 }
 
-fn same_elsewhere(image: &[u8]) -> Result<()> {
+fn same_elsewhere() -> Result<()> {
+    let image = shipped()?;
     let other = Elsewhere::new()?.build()?;
     if other != image {
         let at = image.iter().zip(&other).position(|(one, two)| one != two);

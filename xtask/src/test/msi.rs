@@ -13,8 +13,9 @@ const MOST: u64 = 200 * 1024;
 
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
-    kit::build_driver()?;
-    let actions = kit::build_windows_dll("installer-action", "pvpanic_action")?;
+    kit::build_driver(kit::Architecture::X64)?;
+    let actions =
+        kit::build_windows_dll(kit::Architecture::X64, "installer-action", "pvpanic_action")?;
     let target = kit::root().join("target");
     let signed = target.join("msi/signed");
     succeed(packer().arg("package").arg("--actions").arg(&actions))?;

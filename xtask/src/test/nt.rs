@@ -8,12 +8,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use kit::Architecture;
 
 use super::Tally;
 
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
-    let driver = kit::build_driver()?;
+    let driver = kit::build_driver(Architecture::X64)?;
     let mut command = Command::new("cargo");
     command
         .args([
@@ -30,15 +31,17 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         .arg("--driver")
         .arg(&driver);
     for minor in kit::released_versions() {
-        command.arg("--plain").arg(c_driver("plain.c", minor)?);
+        command
+            .arg("--plain")
+            .arg(c_driver(Architecture::X64, "plain.c", minor)?);
     }
     command
         .arg("--order")
-        .arg(c_driver("order.c", 15)?)
+        .arg(c_driver(Architecture::X64, "order.c", 15)?)
         .arg("--calls")
-        .arg(c_driver("calls.c", 15)?)
+        .arg(c_driver(Architecture::X64, "calls.c", 15)?)
         .arg("--sinner")
-        .arg(c_driver("sinner.c", 15)?);
+        .arg(c_driver(Architecture::X64, "sinner.c", 15)?);
     other_runner(&mut command, tally)
 }
 
@@ -72,10 +75,10 @@ pub fn other_runner(command: &mut Command, tally: &mut Tally) -> Result<()> {
 }
 
 /// Builds one of the project's own drivers in C.
-pub fn c_driver(file: &str, minor: u8) -> Result<PathBuf> {
+pub fn c_driver(architecture: Architecture, file: &str, minor: u8) -> Result<PathBuf> {
     let path = kit::root().join("tests/nt/drivers").join(file);
     let name = format!("{}-{minor}", file.trim_end_matches(".c"));
-    kit::build_c_driver(&[path.as_path()], &name, minor)
+    kit::build_c_driver(architecture, &[path.as_path()], &name, minor)
 }
 
 /// The counts in `N passed, N failed`, which may have a word before them.

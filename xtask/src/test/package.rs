@@ -7,7 +7,7 @@ use crate::package::packer;
 
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
-    kit::build_driver()?;
+    kit::build_driver(kit::Architecture::X64)?;
     let mut command = packer();
     command.arg("check");
     nt::other_runner(&mut command, tally)

@@ -77,7 +77,7 @@ pub fn run(tally: &mut Tally) -> Result<()> {
 /// The test kernel knows nothing of pvpanic: it runs a driver that is none, too,
 /// and sees it write to its register.
 fn another(minor: u8, kernel: &Path) -> Result<()> {
-    let driver = nt::c_driver("plain.c", minor)?;
+    let driver = nt::c_driver(kit::Architecture::X64, "plain.c", minor)?;
     let driver = fs::read(&driver).with_context(|| format!("can't read {}", driver.display()))?;
     let scenario = "observe\nmatch ACPI\\QEMU0001\nload\nstart\nbugcheck 0xE2 dump\n";
     let config = Config::new(kernel, driver, scenario);

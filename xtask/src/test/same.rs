@@ -92,7 +92,7 @@ struct Images {
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
     let images = Images {
-        driver: kit::build_driver()?,
+        driver: kit::build_driver(kit::Architecture::X64)?,
         kernel: kit::build_guest()?,
         host: build_host()?,
     };
