@@ -1,11 +1,8 @@
 //! The device's one byte.
 
-use core::{
-    arch::asm,
-    ffi::CStr,
-    ptr::NonNull,
-    sync::atomic::{Ordering::SeqCst, compiler_fence},
-};
+#[cfg(target_arch = "x86_64")]
+use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
+use core::{arch::asm, ffi::CStr, ptr::NonNull};
 
 use pvpanic_protocol::capability::Event;
 
@@ -49,15 +46,11 @@ impl Register {
                 byte
             }
             // SAFETY: the caller says that the byte is mapped.
-            Self::Memory(byte) => unsafe { byte.read_volatile() },
+            Self::Memory(byte) => unsafe { load(byte) },
         }
     }
 
     /// Reports `event`. IRQL: any, `HIGH_LEVEL` included.
-    ///
-    /// On x64 the memory access needs no barrier of the processor's: the mapping
-    /// is uncached, and such stores are neither delayed nor combined (Intel SDM,
-    /// "Strong Uncacheable").
     ///
     /// # Safety
     ///
@@ -73,13 +66,82 @@ impl Register {
                 asm!("out dx, al", in("dx") port, in("al") event as u8,
                     options(nostack, preserves_flags));
             },
-            Self::Memory(byte) => {
-                // The latch is stored before the event.
-                compiler_fence(SeqCst);
-                // SAFETY: the caller says that the byte is mapped; mapped register
-                // space is resident.
-                unsafe { byte.write_volatile(event as u8) };
-            }
+            // SAFETY: the caller says that the byte is mapped; mapped register space
+            // is resident.
+            Self::Memory(byte) => unsafe { store(byte, event as u8) },
         }
+    }
+}
+
+/// `READ_REGISTER_UCHAR`.
+///
+/// # Safety
+///
+/// `byte` must be mapped.
+#[cfg(target_arch = "x86_64")]
+unsafe fn load(byte: NonNull<u8>) -> u8 {
+    // SAFETY: it is mapped, says the caller.
+    unsafe { byte.read_volatile() }
+}
+
+/// `WRITE_REGISTER_UCHAR`. No barrier of the processor's is needed: the mapping
+/// is uncached, and such stores are neither delayed nor combined (Intel SDM,
+/// "Strong Uncacheable").
+///
+/// # Safety
+///
+/// `byte` must be mapped.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+unsafe fn store(byte: NonNull<u8>, value: u8) {
+    // The latch is stored before the event.
+    compiler_fence(SeqCst);
+    // SAFETY: it is mapped, says the caller.
+    unsafe { byte.write_volatile(value) };
+}
+
+/// `READ_REGISTER_UCHAR`: Microsoft's wdm.h has a `dsb`, then the load. The
+/// instruction is written out for the reason that [`store`] has.
+///
+/// # Safety
+///
+/// `byte` must be mapped.
+#[cfg(target_arch = "aarch64")]
+unsafe fn load(byte: NonNull<u8>) -> u8 {
+    let value: u32;
+    // SAFETY: it is mapped, says the caller.
+    unsafe {
+        asm!("dsb sy", "ldrb {value:w}, [{byte}]",
+            byte = in(reg) byte.as_ptr(), value = lateout(reg) value,
+            options(nostack, preserves_flags));
+    }
+    value.to_le_bytes()[0]
+}
+
+/// `WRITE_REGISTER_UCHAR`, and a second barrier.
+///
+/// - The first `dsb` is Microsoft's (wdm.h for ARM64): what was stored before,
+///   the latch, is complete before the event. The processor orders accesses to
+///   normal memory and to a device by nothing else.
+/// - The second completes the store itself. A `dsb` is complete when the accesses
+///   before it are (Arm ARM, B2.3, "Data Synchronization Barrier"), and Windows
+///   may restart the machine next, by a call to the firmware that no access to
+///   memory is ordered with.
+/// - The instruction is written out: a store with write-back, which a compiler may
+///   choose, does not tell a hypervisor what it stores (Arm ARM, `ESR_ELx.ISS`,
+///   `ISV`), and KVM emulates none.
+///
+/// # Safety
+///
+/// `byte` must be mapped.
+#[cfg(target_arch = "aarch64")]
+#[inline]
+unsafe fn store(byte: NonNull<u8>, value: u8) {
+    // SAFETY: it is mapped, says the caller; barriers need nothing. Not `nomem`:
+    // the latch is stored before.
+    unsafe {
+        asm!("dsb sy", "strb {value:w}, [{byte}]", "dsb sy",
+            byte = in(reg) byte.as_ptr(), value = in(reg) u32::from(value),
+            options(nostack, preserves_flags));
     }
 }

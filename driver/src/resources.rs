@@ -3,11 +3,12 @@
 use core::ptr::NonNull;
 
 use wdk_sys::{
-    CM_PARTIAL_RESOURCE_DESCRIPTOR, CM_RESOURCE_PORT_IO, CmResourceTypeMemory, CmResourceTypePort,
-    PAGE_NOCACHE, PAGE_READWRITE, PHYSICAL_ADDRESS, ULONG, WDFCMRESLIST,
-    call_unsafe_wdf_function_binding,
+    CM_PARTIAL_RESOURCE_DESCRIPTOR, CmResourceTypeMemory, PAGE_NOCACHE, PAGE_READWRITE,
+    PHYSICAL_ADDRESS, ULONG, WDFCMRESLIST, call_unsafe_wdf_function_binding,
     ntddk::{MmMapIoSpaceEx, MmUnmapIoSpace},
 };
+#[cfg(target_arch = "x86_64")]
+use wdk_sys::{CM_RESOURCE_PORT_IO, CmResourceTypePort};
 
 use crate::{refusal::Refusal, register::Register};
 
@@ -25,7 +26,7 @@ pub struct Hardware {
 
 impl Hardware {
     /// Takes the first port or memory resource; memory is mapped until
-    /// [`Self::release`].
+    /// [`Self::release`]. ARM64 has no ports, and a port resource is passed over.
     ///
     /// IRQL: `PASSIVE_LEVEL`.
     ///
