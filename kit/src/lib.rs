@@ -13,6 +13,7 @@
 mod architecture;
 mod c_driver;
 mod cargo;
+mod debian;
 mod driver;
 mod functions;
 mod guest;
@@ -33,6 +34,7 @@ mod workspace;
 
 pub use architecture::Architecture;
 pub use c_driver::build_c_driver;
+pub use debian::{libvirt_root, qemu};
 pub use driver::{build_driver, build_driver_in};
 pub use functions::released_versions;
 pub use guest::build_guest;

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     architecture::Architecture,
-    llvm,
+    debian, llvm,
     progress::Progress,
     setup,
     workspace::{create_folder, write_if_changed},
@@ -177,11 +177,7 @@ fn unpack(folder: &Path, root: &Path, progress: &mut Progress) -> Result<()> {
             )?;
         }
     }
-    create_folder(root)?;
-    for path in files(&packages)? {
-        progress.step("unpacking the compiler");
-        llvm::run(Command::new("dpkg").arg("-x").arg(&path).arg(root))?;
-    }
+    debian::unpack(&packages, root, progress)?;
     if !root.join("usr/bin/rustc").exists() {
         bail!(
             "{} has no usr/bin/rustc after unpacking the packages in {}",
@@ -260,26 +256,12 @@ fn dependencies(record: &str) -> Vec<String> {
 
 fn has_package(folder: &Path, name: &str) -> Result<bool> {
     let prefix = OsString::from(format!("{name}_"));
-    Ok(files(folder)?.iter().any(|path| {
+    Ok(debian::package_files(folder)?.iter().any(|path| {
         path.file_name().is_some_and(|file| {
             file.as_encoded_bytes()
                 .starts_with(prefix.as_encoded_bytes())
         })
     }))
-}
-
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("can't read {}", folder.display()))? {
-        let path = entry
-            .with_context(|| format!("can't read {}", folder.display()))?
-            .path();
-        if path.extension().is_some_and(|extension| extension == "deb") {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
 }
 
 fn joined(folders: &[PathBuf]) -> OsString {
