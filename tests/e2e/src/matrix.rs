@@ -48,6 +48,9 @@ pub const ISA: &str = "pvpanic";
 /// The PCI device.
 pub const PCI: &str = "pvpanic-pci";
 
+/// A machine whose panic devices offer `PANICKED` only.
+pub const OLD_MACHINE: &str = "pc-i440fx-5.1";
+
 const SUCCESS: u32 = 0;
 /// No device decodes the address.
 const NO_SUCH_DEVICE: u32 = 0xC000_000E;
@@ -181,7 +184,7 @@ fn mixes() -> Vec<Row> {
             dump,
             &[PANICKED],
         )
-        .on("pc-i440fx-5.1"),
+        .on(OLD_MACHINE),
         Row::new(
             "another port",
             &["pvpanic,ioport=0x5c0"],

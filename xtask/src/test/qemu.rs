@@ -1,19 +1,19 @@
 //! The driver on real devices of QEMU's, in every situation, judged by QMP.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
     sync::{
-        Mutex,
         atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, channel},
     },
     thread,
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use e2e::{
-    matrix::{self, Row},
+    matrix::{self, OLD_MACHINE, Row},
     qemu::Config,
     run::{self, End, Outcome},
 };
@@ -24,6 +24,48 @@ use crate::elsewhere::shipped;
 /// `STATUS_ACCESS_DENIED`, as the report has it.
 const ACCESS_DENIED: &str = "0xc0000022";
 
+/// A generation of QEMU.
+struct Generation {
+    /// Its major version.
+    major: u32,
+    /// What its panic devices offer if nothing else is asked for.
+    offers: u8,
+}
+
+const GENERATIONS: [Generation; 2] = [
+    Generation {
+        major: 7,
+        offers: 3,
+    },
+    Generation {
+        major: 10,
+        offers: 7,
+    },
+];
+
+impl Generation {
+    /// The run must have been on this generation, and on its device.
+    fn judge(&self, row: &Row, outcome: &Outcome) -> Result<()> {
+        ensure!(
+            outcome.qemu.starts_with(&format!("{}.", self.major)),
+            "this is {}",
+            outcome.qemu
+        );
+        for (device, &offered) in row.devices.iter().zip(&outcome.capabilities) {
+            let expected = match row.machine {
+                _ if device.contains("events=") => continue,
+                OLD_MACHINE => 1,
+                _ => self.offers,
+            };
+            ensure!(
+                offered == expected,
+                "{device} offers {offered:#04x} instead of {expected:#04x}"
+            );
+        }
+        Ok(())
+    }
+}
+
 /// Machines at a time.
 const WORKERS: usize = 2;
 
@@ -31,40 +73,36 @@ const WORKERS: usize = 2;
 pub fn run(tally: &mut Tally) -> Result<()> {
     let driver = shipped()?;
     let kernel = kit::build_guest()?;
+    let programs = GENERATIONS
+        .iter()
+        .map(|generation| kit::qemu(generation.major))
+        .collect::<Result<Vec<_>>>()?;
     let rows = matrix::rows();
     let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<Outcome>>>> =
-        rows.iter().map(|_| Mutex::new(None)).collect();
-    println!("  {:<52} {:<36} seen", "situation", "expected");
+    let (sender, results) = channel();
     thread::scope(|scope| {
         for _ in 0..WORKERS {
-            scope.spawn(|| {
+            let sender = sender.clone();
+            let (rows, programs, next, driver, kernel) =
+                (&rows, &programs, &next, &driver, &kernel);
+            scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((row, slot)) = rows.get(index).zip(results.get(index)) else {
+                    let Some(row) = rows.get(index / programs.len()) else {
                         break;
                     };
-                    let outcome = run::run(&config(row, &driver, &kernel));
-                    if let Ok(mut slot) = slot.lock() {
-                        *slot = Some(outcome);
-                    }
+                    let config = Config {
+                        program: programs[index % programs.len()].clone(),
+                        ..config(row, driver, kernel)
+                    };
+                    // Who listens has gone only if this program is ending.
+                    let _ = sender.send((index, run::run(&config)));
                 }
             });
         }
+        drop(sender);
+        print(&rows, &results, tally);
     });
-    for (row, result) in rows.iter().zip(results) {
-        let outcome = result
-            .into_inner()
-            .ok()
-            .flatten()
-            .ok_or_else(|| anyhow!("{} was not run", row.name))?;
-        let seen = outcome.as_ref().map_or_else(
-            |_| "no run".to_owned(),
-            |outcome| names(&outcome.panic_events()),
-        );
-        let name = format!("{:<44} {:<36} {seen}", row.name, names(&row.events));
-        tally.check(&name, outcome.and_then(|outcome| judge(row, &outcome)));
-    }
     for minor in kit::released_versions() {
         tally.check(
             &format!("another driver, in C, for KMDF 1.{minor}"),
@@ -72,6 +110,48 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Prints each row as soon as it has been run on every generation.
+fn print(rows: &[Row], results: &Receiver<(usize, Result<Outcome>)>, tally: &mut Tally) {
+    let mut early = BTreeMap::new();
+    for (number, row) in rows.iter().enumerate() {
+        let outcomes: Vec<Result<Outcome>> = (0..GENERATIONS.len())
+            .map(|generation| {
+                let wanted = number * GENERATIONS.len() + generation;
+                while !early.contains_key(&wanted) {
+                    let (index, outcome) = results.recv().context("it was not run")?;
+                    early.insert(index, outcome);
+                }
+                early.remove(&wanted).context("it was not run")?
+            })
+            .collect();
+        let column = |text: fn(&Outcome) -> String| {
+            outcomes.iter().fold(String::new(), |columns, outcome| {
+                let text = outcome.as_ref().map_or_else(|_| "no run".to_owned(), text);
+                format!("{columns} {text:<24}")
+            })
+        };
+        if number == 0 {
+            let versions = column(|outcome| format!("seen by {}", outcome.qemu));
+            println!("  {:<52} {:<28}{versions}", "situation", "expected");
+        }
+        let seen = column(|outcome| names(&outcome.panic_events()));
+        let line = format!("{:<44} {:<28}{seen}", row.name, names(&row.events));
+        let result =
+            outcomes
+                .into_iter()
+                .zip(&GENERATIONS)
+                .try_for_each(|(outcome, generation)| {
+                    outcome
+                        .and_then(|outcome| {
+                            judge(row, &outcome)?;
+                            generation.judge(row, &outcome)
+                        })
+                        .with_context(|| format!("QEMU {}", generation.major))
+                });
+        tally.check(line.trim_end(), result);
+    }
 }
 
 /// The test kernel knows nothing of pvpanic: it runs a driver that is none, too,
