@@ -412,3 +412,60 @@ fn a_file_that_is_not_there_is_found() {
         assert!(missing(&readme, bad), "{bad} was accepted");
     }
 }
+
+/// The folders of this repository's crates that a manifest's dependencies name.
+fn uses(folder: &Path, manifest: &str) -> BTreeSet<PathBuf> {
+    let mut section = "";
+    let mut used = BTreeSet::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+        }
+        let path = line
+            .split_once("path = \"")
+            .and_then(|(_, rest)| rest.split_once('"'));
+        if let Some((path, _)) = path
+            && section.ends_with("dependencies]")
+            && !section.contains("dev-")
+        {
+            used.extend(folder.join(path).canonicalize());
+        }
+    }
+    used
+}
+
+#[test]
+fn the_crates_use_each_other_as_the_architecture_says() {
+    let root = kit::root().canonicalize().expect("the repository is there");
+    let manifests = files("toml")
+        .into_iter()
+        .filter(|(path, text)| path.ends_with("Cargo.toml") && text.contains("[package]"));
+    let used: BTreeSet<(PathBuf, BTreeSet<PathBuf>)> = manifests
+        .map(|(path, text)| {
+            let folder = path.with_file_name("").canonicalize().expect("it is there");
+            let used = uses(&folder, &text);
+            (folder, used)
+        })
+        .collect();
+    let text = fs::read_to_string(root.join("docs/architecture.md")).expect("it is there");
+    let (_, table) = text
+        .split_once("| What it uses |\n")
+        .expect("there is a table of crates");
+    let crates = |cell: &str| -> Vec<PathBuf> {
+        let names = cell.split('`').skip(1).step_by(2);
+        names.map(|name| root.join(name)).collect()
+    };
+    let documented = table
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells: Vec<&str> = line.split('|').collect();
+            (
+                crates(cells[1])[0].clone(),
+                crates(cells[3]).into_iter().collect(),
+            )
+        })
+        .collect();
+    assert_eq!(used, documented);
+}
