@@ -1,14 +1,8 @@
 //! Files from the host: QEMU's `fw_cfg` device (QEMU documentation, "QEMU
 //! Firmware Configuration (`fw_cfg`) Device").
 
+use crate::arch::fw_cfg::{fill, select};
 use alloc::{vec, vec::Vec};
-use x86_64::instructions::port::Port;
-
-/// The selector register, 16 bits.
-const SELECTOR: u16 = 0x510;
-
-/// The data register, 8 bits.
-const DATA: u16 = 0x511;
 
 /// Key of the signature, the four bytes `QEMU`.
 const SIGNATURE: u16 = 0x0000;
@@ -48,25 +42,9 @@ pub fn processors() -> u16 {
     u16::from_le_bytes(next())
 }
 
-/// Starts reading the item with that key.
-fn select(key: u16) {
-    let mut selector: Port<u16> = Port::new(SELECTOR);
-    // SAFETY: the selector only says what the data register gives next.
-    unsafe { selector.write(key) };
-}
-
 /// The item's next bytes.
 fn next<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     fill(&mut bytes);
     bytes
-}
-
-/// Fills `bytes` with the item's next ones.
-fn fill(bytes: &mut [u8]) {
-    let mut data: Port<u8> = Port::new(DATA);
-    for byte in bytes {
-        // SAFETY: reading the data register has no effect on memory.
-        *byte = unsafe { data.read() };
-    }
 }

@@ -1,7 +1,7 @@
 //! The heap: everything in the guest that is not in its image, page tables and
 //! the model's pages included.
 
-use crate::boot::Region;
+use crate::run::Region;
 use spinning_top::RawSpinlock;
 use talc::{TalcLock, source::Manual};
 

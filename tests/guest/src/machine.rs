@@ -1,7 +1,9 @@
 //! The machine as `nt-model` sees it.
 
-use crate::{acpi::Acpi, paging, pci, processors, serial};
-use ::acpi::AcpiError as TableError;
+use crate::{
+    arch::{self, Firmware, paging},
+    pci, processors, serial,
+};
 use alloc::{
     alloc::{alloc_zeroed, dealloc},
     string::String,
@@ -9,20 +11,16 @@ use alloc::{
 };
 use core::{alloc::Layout, ptr::NonNull, str};
 use nt_model::{AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection, RunOn};
-use x86_64::registers::control::Cr8;
 
 /// The bare machine.
 pub struct Guest {
-    acpi: Acpi,
+    firmware: Firmware,
 }
 
 impl Guest {
-    /// Loads the machine's ACPI tables; `rsdp` is where the loader says they
-    /// begin, or 0.
-    pub fn new(rsdp: usize) -> Result<Self, TableError> {
-        Ok(Self {
-            acpi: Acpi::new(rsdp)?,
-        })
+    /// The machine that `firmware` describes.
+    pub const fn new(firmware: Firmware) -> Self {
+        Self { firmware }
     }
 }
 
@@ -40,13 +38,13 @@ impl Machine for Guest {
     }
 
     fn devices(&mut self) -> Vec<DeviceDescription> {
-        let mut devices = self.acpi.devices();
+        let mut devices = self.firmware.devices();
         let functions = pci::functions();
-        pci::assign(&functions, &self.acpi.host_windows());
+        pci::assign(&functions, &self.firmware.host_windows());
         devices.extend(
-            functions
-                .iter()
-                .filter_map(|function| function.description(self.acpi.pci_node(&function.route))),
+            functions.iter().filter_map(|function| {
+                function.description(self.firmware.pci_node(&function.route))
+            }),
         );
         devices
     }
@@ -58,11 +56,11 @@ impl Machine for Guest {
         arguments: &[AcpiValue],
     ) -> Result<AcpiValue, AcpiError> {
         let method = str::from_utf8(&method).map_err(|_| AcpiError::NotFound)?;
-        self.acpi.evaluate(path, method, arguments)
+        self.firmware.evaluate(path, method, arguments)
     }
 
     fn children(&mut self, path: &str) -> Vec<(String, bool)> {
-        self.acpi.children(path)
+        self.firmware.children(path)
     }
 
     fn map_registers(&mut self, physical: u64, length: usize) -> Option<NonNull<u8>> {
@@ -99,7 +97,7 @@ impl Machine for Guest {
         let Some(path) = &device.acpi_path else {
             return false;
         };
-        self.acpi
+        self.firmware
             .evaluate(path, "_EJ0", &[AcpiValue::Integer(1)])
             .is_ok()
     }
@@ -113,7 +111,7 @@ impl Machine for Guest {
     }
 
     fn set_irql(&mut self, irql: u8) {
-        Cr8::write_raw(irql.into());
+        arch::interrupts::set_irql(irql);
     }
 }
 

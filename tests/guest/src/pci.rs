@@ -1,17 +1,10 @@
-//! PCI by configuration mechanism 1: enumeration, hardware IDs, base address
-//! registers (PCI Local Bus Specification 3.0, chapter 6).
+//! PCI: enumeration, hardware IDs, base address registers (PCI Local Bus
+//! Specification 3.0, chapter 6).
 
-use ::acpi::PciAddress;
+use crate::arch::configuration::{self, Read, Write};
 use alloc::{format, string::String, vec, vec::Vec};
 use core::{cmp::Reverse, ops::Range};
 use nt_model::{DeviceDescription, Resource};
-use x86_64::instructions::port::{Port, PortRead, PortWrite};
-
-/// Port of the address register.
-const CONFIG_ADDRESS: u16 = 0xCF8;
-
-/// First port of the data register.
-const CONFIG_DATA: u16 = 0xCFC;
 
 /// Offsets in configuration space.
 const VENDOR: u16 = 0x00;
@@ -46,47 +39,20 @@ const PAGE: u64 = 4096;
 /// Where a function is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
-    bus: u8,
-    device: u8,
-    function: u8,
-}
-
-impl From<PciAddress> for Address {
-    fn from(address: PciAddress) -> Self {
-        Self {
-            bus: address.bus(),
-            device: address.device(),
-            function: address.function(),
-        }
-    }
+    pub bus: u8,
+    pub device: u8,
+    pub function: u8,
 }
 
 impl Address {
-    /// Selects the register at `offset`, and says where its data is.
-    fn select(self, offset: u16) -> u16 {
-        let address = 1 << 31
-            | u32::from(self.bus) << 16
-            | u32::from(self.device) << 11
-            | u32::from(self.function) << 8
-            | u32::from(offset & 0xFC);
-        // SAFETY: the register only says what the data register gives next.
-        unsafe { Port::new(CONFIG_ADDRESS).write(address) };
-        CONFIG_DATA + (offset & 3)
-    }
-
     /// Reads configuration space.
-    pub fn read<T: PortRead>(self, offset: u16) -> T {
-        let data = self.select(offset);
-        // SAFETY: reading configuration space has no effect on memory.
-        unsafe { Port::new(data).read() }
+    pub fn read<T: Read>(self, offset: u16) -> T {
+        configuration::read(self, offset)
     }
 
     /// Writes configuration space.
-    pub fn write<T: PortWrite>(self, offset: u16, value: T) {
-        let data = self.select(offset);
-        // SAFETY: no function of the machine uses memory that is the guest's:
-        // bus mastering is never turned on.
-        unsafe { Port::new(data).write(value) };
+    pub fn write<T: Write>(self, offset: u16, value: T) {
+        configuration::write(self, offset, value);
     }
 
     fn layout(self) -> u8 {

@@ -18,7 +18,10 @@ use object::{
     read::pe::{ImageNtHeaders, ImageOptionalHeader},
 };
 
-use crate::machine::{PAGE_SIZE, Protection};
+use crate::{
+    arch,
+    machine::{PAGE_SIZE, Protection},
+};
 
 /// Why an image can't be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +76,9 @@ impl fmt::Display for LoadError {
             Self::Machine(machine) => {
                 write!(
                     f,
-                    "the image is for machine 0x{machine:04x}, not x64 (0x8664)"
+                    "the image is for machine 0x{machine:04x}, not {} (0x{:04x})",
+                    arch::NAME,
+                    arch::MACHINE
                 )
             }
             Self::NotDriver(why) => write!(f, "the image is not a kernel-mode driver: {why}"),
@@ -230,7 +235,7 @@ fn read_headers(
     }
     let machine = u16::from_le_bytes([peek(4, 1)?[0], peek(5, 1)?[0]]);
     match machine {
-        pe::IMAGE_FILE_MACHINE_AMD64 => {}
+        arch::MACHINE => {}
         pe::IMAGE_FILE_MACHINE_I386 => return Err(LoadError::ThirtyTwoBit),
         other => return Err(LoadError::Machine(other)),
     }
@@ -378,7 +383,9 @@ fn read_relocations(bytes: &[u8], (start, size): (u32, u32)) -> Result<Vec<u32>,
                     }
                 },
                 other => {
-                    return Err(LoadError::Relocation(format!("type {other} is not of x64")));
+                    return Err(LoadError::Relocation(format!(
+                        "type {other} is not of a 64-bit image"
+                    )));
                 }
             }
         }

@@ -1,8 +1,9 @@
-//! What one instruction of driver code does to ports, registers and the IRQL.
+//! What one instruction of driver code touches. How it is decoded is the
+//! processor's own.
 
-use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
+use crate::arch::instruction::Register;
 
-use crate::{kernel::HIGH_LEVEL, machine::Registers};
+pub use crate::arch::instruction::{LONGEST, access, complete, value_of, written_irql};
 
 /// What a register access of driver code touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,34 +29,6 @@ pub struct Access {
     pub length: u8,
 }
 
-/// Where the value of `register` is kept, and how far it is shifted there.
-fn place(registers: &mut Registers, register: Register) -> Option<(&mut u64, u32)> {
-    let shift = match register {
-        Register::AH | Register::BH | Register::CH | Register::DH => 8,
-        _ => 0,
-    };
-    let slot = match register.full_register() {
-        Register::RAX => &mut registers.rax,
-        Register::RCX => &mut registers.rcx,
-        Register::RDX => &mut registers.rdx,
-        Register::RBX => &mut registers.rbx,
-        Register::RSP => &mut registers.rsp,
-        Register::RBP => &mut registers.rbp,
-        Register::RSI => &mut registers.rsi,
-        Register::RDI => &mut registers.rdi,
-        Register::R8 => &mut registers.r8,
-        Register::R9 => &mut registers.r9,
-        Register::R10 => &mut registers.r10,
-        Register::R11 => &mut registers.r11,
-        Register::R12 => &mut registers.r12,
-        Register::R13 => &mut registers.r13,
-        Register::R14 => &mut registers.r14,
-        Register::R15 => &mut registers.r15,
-        _ => return None,
-    };
-    Some((slot, shift))
-}
-
 /// The bits of a value of `width` bytes.
 pub const fn mask(width: u8) -> u64 {
     if width >= 8 {
@@ -63,123 +36,4 @@ pub const fn mask(width: u8) -> u64 {
     } else {
         (1 << (width * 8)) - 1
     }
-}
-
-/// The value of a general register, whatever its width.
-pub fn value_of(registers: &Registers, register: Register) -> Option<u64> {
-    let mut copy = *registers;
-    let (slot, shift) = place(&mut copy, register)?;
-    let width = u8::try_from(register.size()).ok()?;
-    Some(*slot >> shift & mask(width))
-}
-
-/// Decodes the port or memory access of the instruction in `code`, which is the
-/// one at `registers.rip`. `None` where it makes none, or one of another form
-/// than a plain move.
-#[must_use]
-pub fn access(code: &[u8], registers: &Registers) -> Option<Access> {
-    let instruction = decode(code, registers.rip);
-    let length = u8::try_from(instruction.len()).ok()?;
-    let port = |operand: u32| match instruction.op_kind(operand) {
-        OpKind::Immediate8 => Some(u16::from(instruction.immediate8())),
-        _ => u16::try_from(registers.rdx & 0xffff).ok(),
-    };
-    match instruction.mnemonic() {
-        Mnemonic::Out => {
-            let source = instruction.op1_register();
-            Some(Access {
-                target: Target::Port(port(0)?),
-                width: u8::try_from(source.size()).ok()?,
-                written: value_of(registers, source),
-                destination: Register::None,
-                length,
-            })
-        }
-        Mnemonic::In => Some(Access {
-            target: Target::Port(port(1)?),
-            width: u8::try_from(instruction.op0_register().size()).ok()?,
-            written: None,
-            destination: instruction.op0_register(),
-            length,
-        }),
-        Mnemonic::Mov | Mnemonic::Movzx => memory_access(&instruction, registers, length),
-        _ => None,
-    }
-}
-
-/// The IRQL that the instruction in `code` is about to write to CR8, if it does.
-pub fn written_irql(code: &[u8], registers: &Registers) -> Option<u8> {
-    let instruction = decode(code, registers.rip);
-    let writes = instruction.mnemonic() == Mnemonic::Mov
-        && instruction.op0_kind() == OpKind::Register
-        && instruction.op0_register() == Register::CR8;
-    let value = writes.then(|| value_of(registers, instruction.op1_register()))??;
-    u8::try_from(value).ok().filter(|irql| *irql <= HIGH_LEVEL)
-}
-
-fn memory_access(instruction: &Instruction, registers: &Registers, length: u8) -> Option<Access> {
-    let operand = (0..instruction.op_count())
-        .find(|operand| instruction.op_kind(*operand) == OpKind::Memory)?;
-    let address = effective_address(instruction, registers)?;
-    let width = u8::try_from(instruction.memory_size().size()).ok()?;
-    let written = if operand > 0 {
-        None
-    } else if instruction.op1_kind() == OpKind::Register {
-        Some(value_of(registers, instruction.op1_register())?)
-    } else {
-        Some(instruction.immediate(1) & mask(width))
-    };
-    Some(Access {
-        target: Target::Memory(address),
-        width,
-        written,
-        destination: if operand > 0 {
-            instruction.op0_register()
-        } else {
-            Register::None
-        },
-        length,
-    })
-}
-
-fn effective_address(instruction: &Instruction, registers: &Registers) -> Option<u64> {
-    let part = |register: Register| match register {
-        Register::None | Register::RIP => Some(0),
-        register => value_of(registers, register),
-    };
-    let base = part(instruction.memory_base())?;
-    let index = part(instruction.memory_index())?;
-    // For addresses relative to RIP the displacement is already the target.
-    Some(
-        base.wrapping_add(index.wrapping_mul(instruction.memory_index_scale().into()))
-            .wrapping_add(instruction.memory_displacement64()),
-    )
-}
-
-/// Completes the instruction of `access` in place of the processor: puts what was
-/// read where it goes and moves on to the next instruction.
-pub fn complete(access: &Access, read: u64, registers: &mut Registers) {
-    let width = access.width;
-    if access.written.is_none() {
-        // A 32-bit destination clears the upper half; smaller ones keep it.
-        let destination = u8::try_from(access.destination.size()).unwrap_or(8);
-        let kept = if destination >= 4 {
-            0
-        } else {
-            !mask(destination)
-        };
-        if let Some((slot, shift)) = place(registers, access.destination) {
-            let kept = if destination >= 4 {
-                0
-            } else {
-                kept.rotate_left(shift)
-            };
-            *slot = *slot & kept | (read & mask(width)) << shift;
-        }
-    }
-    registers.rip += u64::from(access.length);
-}
-
-fn decode(code: &[u8], rip: u64) -> Instruction {
-    Decoder::with_ip(64, code, rip, DecoderOptions::NONE).decode()
 }

@@ -38,7 +38,8 @@ pub const DEVICE_LEVEL: u8 = 12;
 /// All interrupts held off.
 pub const HIGH_LEVEL: u8 = 15;
 
-/// Pages of a kernel stack ("Using the Kernel Stack": 24 KiB on x64).
+/// Pages of a kernel stack ("Using the Kernel Stack": 24 KiB on x64, and no other
+/// number for ARM64).
 pub const STACK_PAGES: usize = 6;
 const STACK_PAINT: u64 = 0xC3A5_5A3C_C3A5_5A3C;
 
@@ -290,7 +291,6 @@ impl<'m> Kernel<'m> {
     pub fn activate(&self) -> Active {
         let this: *const Self = self;
         CURRENT.store(this.cast_mut().cast(), Ordering::Release);
-        gate::find_avx();
         Active
     }
 
@@ -504,33 +504,10 @@ impl State<'_> {
                 violation("exception", "the driver was stopped without a reason")
             }));
         }
-        if let Some(what) = returned.broken_convention(stack_top, 0x1f80) {
+        if let Some(broken) = returned.broken(stack_top) {
             return Err(violation(
-                "nonvolatile-changed",
-                format!(
-                    "{} returned with {what} changed; see \"x64 calling convention\"",
-                    invocation.name
-                ),
-            ));
-        }
-        if returned.x87_touched() {
-            return Err(violation(
-                "x87-touched",
-                format!(
-                    "{} returned with x87 or MMX registers changed; see \"Using Floating Point in a \
-                     WDM Driver\"",
-                    invocation.name
-                ),
-            ));
-        }
-        if let Some(number) = returned.avx_touched() {
-            return Err(violation(
-                "avx-touched",
-                format!(
-                    "{} returned with the upper half of ymm{number} changed; see \"Using Extended \
-                     Processor Features in Windows Drivers\"",
-                    invocation.name
-                ),
+                broken.rule,
+                format!("{} returned {}", invocation.name, broken.what),
             ));
         }
         if self.spin_locks_held > 0 {
@@ -560,7 +537,7 @@ impl State<'_> {
         }
         self.report_observation(invocation);
         self.running.pop();
-        Ok(returned.rax)
+        Ok(returned.result)
     }
 
     fn paint_stack(&mut self) {
@@ -615,26 +592,8 @@ impl State<'_> {
                 format!("KMDF function {name} (index {index}) is not modelled"),
             ));
         };
-        if let Some(number) = frame.avx_touched() {
-            return Err(violation(
-                "avx-touched",
-                format!(
-                    "the upper half of ymm{number} was changed; see \"Using Extended Processor \
-                     Features in Windows Drivers\""
-                ),
-            ));
-        }
-        if frame.direction_flag() {
-            return Err(violation(
-                "direction-flag-set",
-                "the direction flag is set; see \"x64 calling convention\"",
-            ));
-        }
-        if !frame.stack_before_call().is_multiple_of(16) {
-            return Err(violation(
-                "stack-misaligned",
-                "the stack is not aligned to 16 bytes; see \"x64 stack usage\"",
-            ));
+        if let Some(broken) = frame.broken() {
+            return Err(violation(broken.rule, broken.what));
         }
         if self.bug_check && !function.in_bug_check {
             return Err(violation(
@@ -716,10 +675,8 @@ impl State<'_> {
         text: &str,
     ) {
         let by = self.running.last().copied().unwrap_or("the driver");
-        let at = self.describe(registers.rip);
+        let at = self.describe(registers.next());
         self.stop = Some(violation(rule, format!("{by} at {at}: {text}")));
-        registers.rip = gate::stop_address();
-        // Neither single steps nor the direction flag are to last.
-        registers.rflags &= !0x500;
+        registers.go_on_at(gate::stop_address());
     }
 }

@@ -6,6 +6,8 @@
 
 extern crate alloc;
 
+#[cfg_attr(target_arch = "x86_64", path = "x86_64/mod.rs")]
+mod arch;
 mod bugcheck;
 mod function;
 mod gate;
@@ -33,13 +35,13 @@ mod status;
 mod trace_logging;
 mod wdfldr;
 
+pub use arch::Registers;
 pub use image::{LoadError, lay_out};
 pub use instruction::{Access, Target, access, complete};
 pub use rules::{RULES, Rule};
 
 pub use machine::{
-    AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection, Registers, Resource,
-    RunOn, Trap,
+    AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection, Resource, RunOn, Trap,
 };
 
 /// The names of all functions that are modelled.

@@ -86,38 +86,13 @@ pub enum Protection {
 /// Bytes in a page.
 pub const PAGE_SIZE: usize = 4096;
 
-/// The general registers of interrupted code, as a back end's exception handler
-/// saved them and will restore them.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are the processor's")]
-pub struct Registers {
-    pub rax: u64,
-    pub rcx: u64,
-    pub rdx: u64,
-    pub rbx: u64,
-    pub rsp: u64,
-    pub rbp: u64,
-    pub rsi: u64,
-    pub rdi: u64,
-    pub r8: u64,
-    pub r9: u64,
-    pub r10: u64,
-    pub r11: u64,
-    pub r12: u64,
-    pub r13: u64,
-    pub r14: u64,
-    pub r15: u64,
-    pub rip: u64,
-    pub rflags: u64,
-}
-
 /// An exception that a back end hands to [`crate::trap`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trap {
-    /// `#DB`: a single step. `rip` is the instruction that comes next. A back
-    /// end that emulates an instruction while TF is set hands this over after
-    /// it, because the processor then reports only the instruction after that.
+    /// A single step. [`Registers::next`](crate::Registers::next) is the instruction
+    /// that comes next. A back end that emulates an instruction meanwhile hands this
+    /// over after it, because the processor then reports only the instruction after
+    /// that.
     Step,
     /// Driver code wrote CR8, as `KeRaiseIrql` does where it is inline, and the
     /// back end has carried that out.
@@ -125,17 +100,16 @@ pub enum Trap {
         /// The new IRQL.
         irql: u8,
     },
-    /// `#PF`: a page that is absent or protected.
+    /// A page that is absent or protected.
     Page {
-        /// The address that was touched (CR2).
+        /// The address that was touched.
         address: u64,
         /// Whether it was written.
         write: bool,
     },
-    /// Any other exception, by its vector (0 divide, 3 breakpoint, 6 opcode,
-    /// 13 protection, …).
+    /// Any other exception.
     Exception {
-        /// The vector.
+        /// Its number: the vector on x64.
         vector: u8,
     },
 }

@@ -4,15 +4,13 @@
 use alloc::{collections::BTreeSet, format, vec::Vec};
 
 use crate::{
-    instruction::{Access, Target, access, mask, value_of, written_irql},
+    arch::{self, Registers},
+    instruction::{self, Access, Target, access, mask, value_of, written_irql},
     kernel::{DISPATCH_LEVEL, Invocation, State},
-    machine::{PAGE_SIZE, Registers, Resource, Trap},
+    machine::{PAGE_SIZE, Resource, Trap},
     memory::Kind,
     report::Line,
 };
-
-const TRAP_FLAG: u64 = 0x100;
-const LONGEST_INSTRUCTION: usize = 15;
 
 /// What is being observed.
 #[derive(Debug, Default)]
@@ -49,18 +47,12 @@ impl State<'_> {
                 true
             }
             Trap::Page { address, write } => {
-                let (rule, text) = self.explain_page_fault(registers.rip, address, write);
+                let (rule, text) = self.explain_page_fault(registers.next(), address, write);
                 self.stop_driver(registers, rule, &text);
                 true
             }
             Trap::Exception { vector } => {
-                let what = match vector {
-                    0 => "it divides by zero",
-                    3 => "it runs into a breakpoint",
-                    6 => "it runs into an invalid opcode: a panic or assertion of its own?",
-                    13 => "it does what the processor's protection forbids",
-                    _ => "it raises an exception",
-                };
+                let what = arch::exception(vector);
                 let text = format!("{what} (exception {vector})");
                 self.stop_driver(registers, "exception", &text);
                 true
@@ -70,11 +62,11 @@ impl State<'_> {
 
     fn explain_page_fault(
         &self,
-        rip: u64,
+        next: u64,
         address: u64,
         write: bool,
     ) -> (&'static str, alloc::string::String) {
-        let verb = if rip == address {
+        let verb = if next == address {
             "runs"
         } else if write {
             "writes"
@@ -156,23 +148,25 @@ impl State<'_> {
         if let Some(access) = self.observation.read.take() {
             self.report_read(&access, registers);
         }
-        let Some(offset) = self.image_offset(registers.rip) else {
+        let Some(offset) = self.image_offset(registers.next()) else {
             // The model's own code is not observed; the gate turns it on again.
-            registers.rflags &= !TRAP_FLAG;
+            registers.set_stepping(false);
             return;
         };
         if !self.observation.on {
-            registers.rflags &= !TRAP_FLAG;
+            registers.set_stepping(false);
             return;
         }
+        registers.set_stepping(true);
         self.observation.count += 1;
         if self.observation.cover {
             let offset = u32::try_from(offset).unwrap_or(u32::MAX);
             self.observation.covered.insert(offset);
         }
-        let length = self.readable(registers.rip, LONGEST_INSTRUCTION);
+        let length = self.readable(registers.next(), instruction::LONGEST);
+        let start = registers.next() as *const u8;
         // SAFETY: these bytes lie in one section, which is accessible now.
-        let code = unsafe { core::slice::from_raw_parts(registers.rip as *const u8, length) };
+        let code = unsafe { core::slice::from_raw_parts(start, length) };
         if let Some(irql) = written_irql(code, registers) {
             self.set_irql(irql);
             return;

@@ -1,7 +1,7 @@
 //! Exceptions: those of driver code go to the model, any other ends the run.
 //! Interrupts stay disabled.
 
-use crate::boot;
+use crate::run;
 use alloc::{boxed::Box, vec, vec::Vec};
 use core::{
     arch::global_asm,
@@ -11,7 +11,10 @@ use nt_model::{Registers, Trap};
 use x86_64::{
     VirtAddr,
     instructions::tables::{lidt, load_tss},
-    registers::segmentation::{CS, DS, ES, SS, Segment},
+    registers::{
+        control::Cr8,
+        segmentation::{CS, DS, ES, SS, Segment},
+    },
     structures::{
         DescriptorTablePointer,
         gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector},
@@ -101,6 +104,11 @@ pub fn enable() {
     unsafe { lidt(&pointer) };
 }
 
+/// Makes `irql` the current IRQL.
+pub fn set_irql(irql: u8) {
+    Cr8::write_raw(irql.into());
+}
+
 /// An interrupt gate (Intel SDM 3, "64-Bit Mode IDT").
 fn gate(handler: usize, code: SegmentSelector, stack: u16) -> u128 {
     let handler = handler as u128;
@@ -129,7 +137,7 @@ extern "C" fn exception(registers: &mut Registers, vector: u8, error: u64, addre
     let first = !BUSY.swap(true, Ordering::Relaxed);
     let handled = first && trap.is_some_and(|trap| nt_model::trap(registers, trap));
     if !handled {
-        boot::stop(format_args!(
+        run::stop(format_args!(
             "exception {vector} in the guest at {:#x}, error code {error:#x}, CR2 {address:#x}",
             registers.rip
         ));

@@ -2,9 +2,13 @@
 //! page can be protected; everything else is mapped on demand, far away from
 //! both, so that a stray address faults.
 
-use crate::boot::{self, Region};
+use crate::run::{self, Region};
 use alloc::alloc::alloc_zeroed;
-use core::{alloc::Layout, ptr::NonNull};
+use core::{
+    alloc::Layout,
+    ptr::NonNull,
+    sync::atomic::{AtomicU64, Ordering},
+};
 use nt_model::{PAGE_SIZE, Protection};
 use spinning_top::Spinlock;
 use x86_64::{
@@ -34,6 +38,9 @@ const READ_WRITE: PageTableFlags = READ.union(PageTableFlags::WRITABLE);
 const REGISTERS: PageTableFlags = READ_WRITE
     .union(PageTableFlags::NO_CACHE)
     .union(PageTableFlags::WRITE_THROUGH);
+
+/// The page tables of all processors.
+static ROOT: AtomicU64 = AtomicU64::new(0);
 
 /// The tables in use.
 static ADDRESS_SPACE: Spinlock<Option<AddressSpace>> = Spinlock::new(None);
@@ -72,7 +79,7 @@ pub unsafe fn enable(heap: &Region) -> Result<(), MapToError<Size4KiB>> {
     // SAFETY: tables lie in the heap, which stays mapped one to one.
     let mut tables = unsafe { OffsetPageTable::new(table, VirtAddr::zero()) };
 
-    let [code, constants, data] = boot::image();
+    let [code, constants, data] = run::image();
     for (region, flags) in [
         (&code, PageTableFlags::PRESENT),
         (&constants, READ),
@@ -80,7 +87,7 @@ pub unsafe fn enable(heap: &Region) -> Result<(), MapToError<Size4KiB>> {
         (heap, READ_WRITE),
     ] {
         for address in region.clone().step_by(PAGE_SIZE) {
-            if address == boot::guard_page() {
+            if address == run::guard_page() {
                 continue;
             }
             let frame = PhysFrame::containing_address(PhysAddr::new(address as u64));
@@ -90,11 +97,19 @@ pub unsafe fn enable(heap: &Region) -> Result<(), MapToError<Size4KiB>> {
     }
     // SAFETY: the new tables map all that is in use as the old ones do.
     unsafe { Cr3::write(root, Cr3Flags::empty()) };
+    ROOT.store(root.start_address().as_u64(), Ordering::Relaxed);
     *ADDRESS_SPACE.lock() = Some(AddressSpace {
         tables,
         next: WINDOW,
     });
     Ok(())
+}
+
+/// Loads the page tables anew: another processor may have changed them.
+pub fn forget_mappings() {
+    let root = PhysFrame::containing_address(PhysAddr::new(ROOT.load(Ordering::Relaxed)));
+    // SAFETY: these tables are in use on all processors, for good.
+    unsafe { Cr3::write(root, Cr3Flags::empty()) };
 }
 
 /// Maps `length` bytes from the physical address on, uncached; `None` where
@@ -143,7 +158,7 @@ impl AddressSpace {
         for page in pages(address, length) {
             match self.tables.unmap(page) {
                 Ok((_, flush)) => flush.flush(),
-                Err(error) => boot::stop(format_args!("unmap {address:?}: {error:?}")),
+                Err(error) => run::stop(format_args!("unmap {address:?}: {error:?}")),
             }
         }
     }
@@ -159,7 +174,7 @@ impl AddressSpace {
             // SAFETY: the pages' owner asks for it.
             match unsafe { self.tables.update_flags(page, flags) } {
                 Ok(flush) => flush.flush(),
-                Err(error) => boot::stop(format_args!("protect {start:?}: {error:?}")),
+                Err(error) => run::stop(format_args!("protect {start:?}: {error:?}")),
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The machine's own ACPI: tables found, AML interpreted, devices listed.
 
-use crate::{crs, paging, pci};
+use super::{crs, paging};
+use crate::pci::Address;
 use ::acpi::{
     AcpiError, AcpiTables, Handle, Handler, PciAddress, PhysicalMapping,
     aml::{
@@ -346,6 +347,15 @@ fn write_port<T: PortWrite>(port: u16, value: T) {
     unsafe { Port::new(port).write(value) };
 }
 
+/// The function that AML means.
+fn place(address: PciAddress) -> Address {
+    Address {
+        bus: address.bus(),
+        device: address.device(),
+        function: address.function(),
+    }
+}
+
 impl Handler for Hardware {
     unsafe fn map_physical_region<T>(
         &self,
@@ -429,27 +439,27 @@ impl Handler for Hardware {
     }
 
     fn read_pci_u8(&self, address: PciAddress, offset: u16) -> u8 {
-        pci::Address::from(address).read(offset)
+        place(address).read(offset)
     }
 
     fn read_pci_u16(&self, address: PciAddress, offset: u16) -> u16 {
-        pci::Address::from(address).read(offset)
+        place(address).read(offset)
     }
 
     fn read_pci_u32(&self, address: PciAddress, offset: u16) -> u32 {
-        pci::Address::from(address).read(offset)
+        place(address).read(offset)
     }
 
     fn write_pci_u8(&self, address: PciAddress, offset: u16, value: u8) {
-        pci::Address::from(address).write(offset, value);
+        place(address).write(offset, value);
     }
 
     fn write_pci_u16(&self, address: PciAddress, offset: u16, value: u16) {
-        pci::Address::from(address).write(offset, value);
+        place(address).write(offset, value);
     }
 
     fn write_pci_u32(&self, address: PciAddress, offset: u16, value: u32) {
-        pci::Address::from(address).write(offset, value);
+        place(address).write(offset, value);
     }
 
     /// Under TCG, what this guest is for, the time stamp counter counts
