@@ -23,6 +23,8 @@ pub struct Package {
 /// What somebody wants to do, from the least to the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
+    /// Boot somebody's disk image.
+    Boot,
     /// Build the driver and run it.
     Run,
     /// Make the driver package.
@@ -89,16 +91,22 @@ const PACKAGES: &[Package] = &[
         "links the build scripts of the crates",
     ),
     package(
-        Purpose::Run,
+        Purpose::Boot,
         "qemu-system-x86",
         "/usr/bin/qemu-system-x86_64",
         "the machine that the tests run on",
     ),
     package(
-        Purpose::Run,
+        Purpose::Boot,
         "seabios",
         "/usr/share/seabios/bios.bin",
         "that machine's firmware",
+    ),
+    package(
+        Purpose::Boot,
+        "ovmf",
+        "/usr/share/OVMF/OVMF_CODE_4M.fd",
+        "UEFI firmware for disk images that are made for it",
     ),
     package(
         Purpose::Pack,
@@ -171,6 +179,36 @@ const PACKAGES: &[Package] = &[
         "libengine-pkcs11-openssl",
         "/usr/lib/x86_64-linux-gnu/engines-3/pkcs11.so",
         "lets signing tools use a token",
+    ),
+    package(
+        Purpose::Test,
+        "grub-common",
+        "/usr/bin/grub-mkrescue",
+        "makes disk images that boot the test kernel",
+    ),
+    package(
+        Purpose::Test,
+        "grub-pc-bin",
+        "/usr/lib/grub/i386-pc/multiboot2.mod",
+        "the loader on those images, for BIOS",
+    ),
+    package(
+        Purpose::Test,
+        "grub-efi-amd64-bin",
+        "/usr/lib/grub/x86_64-efi/multiboot2.mod",
+        "the loader on those images, for UEFI",
+    ),
+    package(
+        Purpose::Test,
+        "mtools",
+        "/usr/bin/mformat",
+        "makes the EFI system partition of those images",
+    ),
+    package(
+        Purpose::Test,
+        "qemu-utils",
+        "/usr/bin/qemu-img",
+        "makes one of those images a qcow2 file",
     ),
 ];
 

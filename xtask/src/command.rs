@@ -12,6 +12,7 @@ use lexopt::{
 use crate::{
     options::{Driver, Options},
     test::{self, Suite},
+    windows,
 };
 
 /// What `--help` prints.
@@ -31,6 +32,22 @@ usage: cargo xtask COMMAND
              --panic-action A            none, pause, shutdown or exit-failure (none)
              --expect EVENT[,EVENT]      compare the whole list of events; or none
              and the options of demo
+  windows  a disk image with Windows in it: boot, crash from outside, and what the host saw
+             --image FILE                qcow2 or raw; only read
+             --firmware bios|uefi        what the image is made for (bios)
+             --device isa|pci|both       the panic devices (isa)
+             --crash nmi|keyboard        an NMI, or right Ctrl with Scroll Lock twice (nmi)
+             --expect any|EVENT[,EVENT]  any event, or the whole list of events; or none (any)
+             --boot-timeout SECONDS      how long it may take to come up (900)
+             --still SECONDS             so long without a change, a screen is up (45)
+             --event-timeout SECONDS     how long events may take after the crash (300)
+             --machine q35|pc            the machine (q35)
+             --disk ide|virtio|scsi|nvme the disk's controller (ide: AHCI on q35)
+             --agent virtio|isa|none     where the guest agent is (virtio)
+             --accel tcg|kvm             QEMU's accelerator (tcg)
+             --out DIR                   for screenshots and the serial log (target/windows/IMAGE)
+             --junit FILE, --json        a report for machines
+             -- ARGUMENTS                for QEMU, behind all others
   package  the driver package, its media and signatures, under target/dist
              --sign none|test|pfx:FILE|pkcs11:URI, --timestamp URL, --out DIR, --json
   test     all tests, or one suite: format, lint, unit, image, nt, same, qemu, crash,
@@ -53,6 +70,8 @@ pub enum Command {
     Demo(Options),
     /// `run`.
     Run(Options),
+    /// `windows`.
+    Windows(windows::Options),
     /// `package`, with the packer's options.
     Package(Vec<OsString>),
     /// `test`, with the one suite that is named.
@@ -86,6 +105,9 @@ pub const COMMANDS: &[(&str, Parse)] = &[
     }),
     ("run", |parser| {
         Options::parse(Driver::Given, parser).map(Command::Run)
+    }),
+    ("windows", |parser| {
+        windows::Options::parse(parser).map(Command::Windows)
     }),
     ("package", |parser| {
         Ok(Command::Package(parser.raw_args()?.collect()))

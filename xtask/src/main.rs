@@ -13,6 +13,7 @@ mod patch;
 mod run;
 mod story;
 mod test;
+mod windows;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ fn run_command(command: Command) -> Result<ExitCode> {
         }
         Command::Demo(options) => return run::demo(&options),
         Command::Run(options) => return run::run(&options),
+        Command::Windows(options) => return windows::windows(&options),
         Command::Package(options) => return package::package(options),
         Command::Test(suite) => return test::test(suite),
         Command::Mutants => return mutants::run(),

@@ -95,7 +95,12 @@ impl Options {
     }
 }
 
-fn one_of(parser: &mut Parser, option: &str, allowed: &[&str]) -> Result<String> {
+/// The value of `option`, which is one of a few words.
+///
+/// # Errors
+///
+/// For any other, with the words.
+pub fn one_of(parser: &mut Parser, option: &str, allowed: &[&str]) -> Result<String> {
     let value = parser.value()?.string()?;
     if allowed.contains(&value.as_str()) {
         return Ok(value);
@@ -118,8 +123,13 @@ fn panic_device(argument: &str) -> Result<String> {
     Ok(argument.to_owned())
 }
 
-/// `GUEST_PANICKED`, `PANICKED` and lower case name the same event.
-fn events(list: &str) -> Result<Vec<String>> {
+/// A list of panic events in order, or `none`. `GUEST_PANICKED`, `PANICKED` and
+/// lower case name the same event.
+///
+/// # Errors
+///
+/// For what is no event, with the names of those there are.
+pub fn events(list: &str) -> Result<Vec<String>> {
     if list == "none" {
         return Ok(Vec::new());
     }

@@ -153,7 +153,8 @@ fn verdict(expected: &[&str], seen: &[&str], outcome: &Outcome) -> String {
     }
 }
 
-fn list<T: AsRef<str>>(events: &[T]) -> String {
+/// Panic events in words.
+pub fn list<T: AsRef<str>>(events: &[T]) -> String {
     if events.is_empty() {
         return "no panic event".to_owned();
     }
@@ -185,7 +186,8 @@ fn document(outcome: &Outcome, ok: bool) -> Value {
     })
 }
 
-const fn exit(ok: bool) -> ExitCode {
+/// The exit status that tells whether all is as expected.
+pub const fn exit(ok: bool) -> ExitCode {
     if ok {
         ExitCode::SUCCESS
     } else {

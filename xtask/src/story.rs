@@ -10,11 +10,9 @@ use serde_json::Value;
 
 /// Prints the timeline of a run.
 pub fn print(outcome: &Outcome) {
-    println!(
-        "  {:>8}  {:<5}  QEMU {} lets the guest run",
-        "0.000 s", "host", outcome.qemu
-    );
-    let mut moments: Vec<(Instant, &str, String)> = Vec::new();
+    let start = outcome.start;
+    let qemu = format!("QEMU {} lets the guest run", outcome.qemu);
+    let mut moments = vec![(start, "host", qemu)];
     for line in &outcome.report.lines {
         if let Some(text) = sentence(line) {
             moments.push((line.at, "guest", text));
@@ -28,8 +26,7 @@ pub fn print(outcome: &Outcome) {
     // The two channels are read by two threads; each keeps its own order.
     moments.sort_by_key(|(at, ..)| *at);
     for (at, who, text) in moments {
-        let seconds = at.saturating_duration_since(outcome.start).as_secs_f64();
-        println!("  {:>8}  {who:<5}  {text}", format!("{seconds:.3} s"));
+        println!("{}", moment(start, at, who, &text));
     }
     match &outcome.end {
         End::Complete => {}
@@ -44,6 +41,12 @@ pub fn print(outcome: &Outcome) {
             code.map_or_else(|| "unknown".to_owned(), |code| code.to_string())
         ),
     }
+}
+
+/// One line of a timeline.
+pub fn moment(start: Instant, at: Instant, who: &str, what: &str) -> String {
+    let seconds = at.saturating_duration_since(start).as_secs_f64();
+    format!("  {:>8}  {who:<5}  {what}", format!("{seconds:.3} s"))
 }
 
 /// One line of the report in words, if a person wants to read it.
