@@ -116,6 +116,15 @@ fn command_of_workflow(line: &str) -> Option<String> {
     command(line.strip_prefix("run:").unwrap_or(line))
 }
 
+/// The same in the comments and messages of a source file.
+fn commands_of_source(text: &str) -> Vec<String> {
+    text.split("`cargo ")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('`'))
+        .map(|(command, _)| command.to_owned())
+        .collect()
+}
+
 /// Parses a command line of cargo's as this repository's programs do, and runs none
 /// of it.
 fn parse(line: &str) -> Result<()> {
@@ -238,16 +247,19 @@ fn nothing(faults: &[String]) {
 }
 
 #[test]
-fn every_command_in_a_document_is_one_that_the_command_line_takes() {
+fn every_command_that_is_named_anywhere_is_one_that_the_command_line_takes() {
     let mut faults = Vec::new();
     let mut seen = 0;
     let workflows = files("yml")
         .into_iter()
         .map(|(path, text)| (path, text.lines().filter_map(command_of_workflow).collect()));
+    let sources = files("rs")
+        .into_iter()
+        .map(|(path, text)| (path, commands_of_source(&text)));
     let documents = documents()
         .into_iter()
         .map(|(path, it)| (path, it.commands));
-    for (path, commands) in documents.chain(workflows) {
+    for (path, commands) in documents.chain(workflows).chain(sources) {
         for line in commands {
             seen += usize::from(line.starts_with("xtask"));
             if let Err(error) = parse(&line) {
@@ -273,7 +285,7 @@ fn every_command_suite_and_option_is_documented() {
     let commands = COMMANDS
         .iter()
         .filter(|(name, _)| !documented.contains(*name))
-        .map(|(name, _)| format!("no document says `cargo xtask {name}`"));
+        .map(|(name, _)| format!("no document names the command `{name}`"));
     let suites = SUITES
         .iter()
         .filter(|(name, _)| !has(&code, name))
@@ -359,14 +371,15 @@ fn a_command_line_that_is_none_is_refused() {
 }
 
 #[test]
-fn commands_are_found_in_lines_blocks_and_workflows() {
-    let text = "Run `cargo xtask one`, or\n\n```sh\ncd x   # cargo xtask no\n\
-                cargo xtask two --a \\\n   --b | less # why\n```\n\n\
-                ```text\ncargo xtask ── no\n```\n\n    cargo xtask three\n";
+fn commands_are_found_in_lines_blocks_workflows_and_sources() {
+    let text = "Run `cargo xtask setup`, or\n\n```sh\ncd x   # cargo xtask no\n\
+                cargo xtask demo --dump \\\n   on | less # why\n```\n\n\
+                ```text\ncargo xtask ── no\n```\n\n    cargo xtask bench\n";
     assert_eq!(
         Document::new(text).commands,
-        ["xtask one", "xtask two --a     --b", "xtask three"]
+        ["xtask setup", "xtask demo --dump     on", "xtask bench"]
     );
+    assert_eq!(commands_of_source(text), ["xtask setup"]);
     assert_eq!(
         command_of_workflow("      - run: cargo xtask test").as_deref(),
         Some("xtask test")
