@@ -50,6 +50,7 @@ usage: cargo xtask COMMAND
              -- ARGUMENTS                for QEMU, behind all others
   package  the driver package, its media and signatures, under target/dist
              --sign none|test|pfx:FILE|pkcs11:URI, --timestamp URL, --out DIR, --json
+             --pkcs11-module FILE, --certificates FILE    for a key in a token
   test     all tests, or one suite: format, lint, unit, image, nt, same, qemu, crash,
            faults, errors, package or msi
   mutants  the driver with one fault in it, again and again
@@ -60,7 +61,7 @@ usage: cargo xtask COMMAND
 /// What is asked for.
 #[derive(Debug)]
 pub enum Command {
-    /// No command, or `--help`.
+    /// No command, or `--help` anywhere.
     Help,
     /// `setup`.
     Setup,
@@ -137,6 +138,14 @@ impl Command {
             None | Some(Long("help") | Short('h')) => return Ok(Self::Help),
             Some(argument) => return Err(argument.unexpected().into()),
         };
+        let mut options = parser.clone();
+        if options
+            .raw_args()?
+            .take_while(|it| it != "--")
+            .any(|it| it == "--help" || it == "-h")
+        {
+            return Ok(Self::Help);
+        }
         match COMMANDS.iter().find(|(known, _)| *known == name) {
             Some((_, parse)) => parse(parser),
             None => bail!("no command {name}\n\n{USAGE}"),
@@ -149,4 +158,24 @@ fn alone(parser: &mut Parser, command: Command) -> Result<Command> {
     parser
         .next()?
         .map_or(Ok(command), |argument| Err(argument.unexpected().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_help() {
+        for (name, _) in COMMANDS {
+            let help = Command::parse(&mut Parser::from_args([*name, "--help"]));
+            assert!(matches!(help, Ok(Command::Help)), "{name}: {help:?}");
+        }
+    }
+
+    #[test]
+    fn help_for_qemu_is_left_to_qemu() {
+        let line = ["windows", "--image", "Cargo.toml", "--", "-h"];
+        let command = Command::parse(&mut Parser::from_args(line));
+        assert!(!matches!(command, Ok(Command::Help)), "{command:?}");
+    }
 }

@@ -42,6 +42,10 @@ pub(super) fn run(place: &Place, work: &Path, dist: &Path, tally: &mut Tally) {
         packer_template(&docs.join("golden-images")),
     );
     tally.take(
+        "the event program for libvirt is Python",
+        event_program(&docs.join("hosts/panic-events.py")),
+    );
+    tally.take(
         "a folder for virt-v2v has virtio-win's drivers and our pvpanic",
         virtio_win(&docs.join("golden-images"), &work.join("virtio-win"), dist),
     );
@@ -121,6 +125,17 @@ fn packer_template(folder: &Path) -> Result<()> {
         ensure!(folder.join(file).exists(), "{file} is not there");
     }
     Ok(())
+}
+
+fn event_program(path: &Path) -> Result<()> {
+    Tool::new("/usr/bin/python3")
+        .args([
+            "-c",
+            "import sys; compile(open(sys.argv[1]).read(), sys.argv[1], 'exec')",
+        ])
+        .arg(path)
+        .run()
+        .map(drop)
 }
 
 /// Runs the script of the documents with a small ISO in virtio-win's layout.
