@@ -17,7 +17,7 @@ use object::{
 
 pub use proof::prove;
 
-use crate::architecture::Architecture;
+use crate::{architecture::Architecture, workspace};
 
 const KERNEL_IMPORTS: &str = include_str!("../imports/ntoskrnl.def");
 const FRAMEWORK_IMPORTS: &str = include_str!("../imports/wdfldr.def");
@@ -74,6 +74,8 @@ pub enum Rule {
     PanicCode,
     /// It has no text of a panic.
     PanicText,
+    /// It names no folder of the machine that built it.
+    Folder,
 }
 
 /// One thing that is wrong with an image.
@@ -122,6 +124,7 @@ pub fn check(
         ),
     }
     findings.panics(image, map);
+    findings.folder(image);
     findings.0
 }
 
@@ -396,6 +399,24 @@ impl Findings {
             );
         }
     }
+
+    fn folder(&mut self, image: &[u8]) {
+        let folder = folder();
+        if image
+            .windows(folder.len())
+            .any(|window| window == folder.as_bytes())
+        {
+            self.add(
+                Rule::Folder,
+                format!("the image names {folder}: built elsewhere it would be other bytes"),
+            );
+        }
+    }
+}
+
+/// What every path below the workspace begins with.
+fn folder() -> String {
+    workspace::root().join("").display().to_string()
 }
 
 /// The names of a module definition file.
@@ -408,7 +429,7 @@ fn definitions(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The symbols of a linker's map and their addresses at the preferred base.
-fn symbols(map: &str) -> impl Iterator<Item = (&str, u64)> {
+pub fn symbols(map: &str) -> impl Iterator<Item = (&str, u64)> {
     map.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         let place = words.next()?;

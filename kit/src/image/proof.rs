@@ -19,7 +19,7 @@ struct Specimen {
 /// One way to break an image.
 type Break = fn(&mut Specimen) -> Option<()>;
 
-const BREAKS: [(Rule, &str, Break); 22] = [
+const BREAKS: [(Rule, &str, Break); 23] = [
     (Rule::Format, "not a PE image", |it| it.put(0, b"ZM")),
     (Rule::Format, "cut off in its headers", |it| {
         it.image.truncate(0x80);
@@ -112,6 +112,10 @@ const BREAKS: [(Rule, &str, Break); 22] = [
     }),
     (Rule::PanicText, "with the place of a panic", |it| {
         it.image.extend_from_slice(b"src\\device.rs\0");
+        Some(())
+    }),
+    (Rule::Folder, "with a folder of this machine", |it| {
+        it.image.extend_from_slice(super::folder().as_bytes());
         Some(())
     }),
 ];
