@@ -46,8 +46,27 @@ impl Architecture {
         }
     }
 
+    /// As INF decorations have it, after `NT`.
+    #[must_use]
+    pub const fn inf_name(self) -> &'static str {
+        match self {
+            Self::X64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// As Windows Installer has it ("Template Summary property").
+    #[must_use]
+    pub const fn installer_platform(self) -> &'static str {
+        match self {
+            Self::X64 => "x64",
+            Self::Arm64 => "Arm64",
+        }
+    }
+
     /// The value of `Machine` in an image's header.
-    pub(crate) const fn image_machine(self) -> u16 {
+    #[must_use]
+    pub const fn image_machine(self) -> u16 {
         match self {
             Self::X64 => IMAGE_FILE_MACHINE_AMD64,
             Self::Arm64 => IMAGE_FILE_MACHINE_ARM64,

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::driver_package::Driver;
 use crate::staging::Staging;
 
 /// Where the tests work, and on what.
@@ -28,10 +29,12 @@ pub struct Place {
     pub repository: PathBuf,
     /// Cargo's target folder.
     pub target: PathBuf,
-    /// The `.sys` to pack.
+    /// The `.sys` to pack, for x64.
     pub driver: PathBuf,
     /// Its symbols.
     pub symbols: PathBuf,
+    /// The driver for ARM64.
+    pub arm64: Driver,
 }
 
 /// How many tests passed, and how many did not.
@@ -67,9 +70,14 @@ impl Tally {
 /// The place is not there: no driver, or a target folder that can't be
 /// written. What a test finds is in the tally.
 pub fn run(place: &Place) -> Result<Tally> {
-    for file in [&place.driver, &place.symbols] {
+    for (file, build) in [
+        (&place.driver, "cargo xtask build"),
+        (&place.symbols, "cargo xtask build"),
+        (&place.arm64.image, "cargo xtask build --arch arm64"),
+        (&place.arm64.symbols, "cargo xtask build --arch arm64"),
+    ] {
         fs::metadata(file)
-            .with_context(|| format!("{} is not there: run `cargo xtask build`", file.display()))?;
+            .with_context(|| format!("{} is not there: run `{build}`", file.display()))?;
     }
     let work = work(&place.target)?;
     let mut tally = Tally::default();

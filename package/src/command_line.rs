@@ -19,10 +19,11 @@ const USAGE: &str = "\
 usage: package <command> [options]
 
 package   makes the driver package and everything that carries it
-  --driver FILE         pvpanic.sys (default: target/driver/x64/pvpanic.sys);
-                        again for another architecture
+  --driver FILE         pvpanic.sys, once for each architecture (default: those for
+                        x64 and arm64 below target/driver)
   --pdb FILE            its symbols (default: beside it)
-  --actions FILE        the library with the installer's custom actions, for an MSI
+  --actions FILE        the library with the installer's custom actions, for an MSI,
+                        once for each architecture
   --out DIR             where to (default: target/dist)
   --sign WHO            none (default), test, pfx:FILE or pkcs11:URI
   --certificates FILE   PEM, for pkcs11: (default: from the token)
@@ -33,7 +34,7 @@ add FILE…              signs files, such as an installer, and puts them beside
                         package and into SHA256SUMS (--out DIR, --sign …)
 sign FILE…             signs .sys, .cat, .msi or .cab files (--sign, --timestamp …)
 verify                  verifies what was made (--out DIR, --root FILE for signatures)
-check                   tests all of this, on --driver FILE and --pdb FILE
+check                   tests all of this, on two --driver FILE, for x64 and for ARM64
 
 The password of a key comes from PVPANIC_SIGN_PASSWORD, or is asked for.";
 
@@ -41,7 +42,7 @@ struct Options {
     target: PathBuf,
     drivers: Vec<PathBuf>,
     symbols: Vec<PathBuf>,
-    actions: Option<PathBuf>,
+    actions: Vec<PathBuf>,
     out: Option<PathBuf>,
     root: Option<PathBuf>,
     signing: Signing,
@@ -88,7 +89,7 @@ fn options(mut parser: Parser) -> Result<Options> {
             .map_or_else(|| repository().join("target"), PathBuf::from),
         drivers: Vec::new(),
         symbols: Vec::new(),
-        actions: None,
+        actions: Vec::new(),
         out: None,
         root: None,
         signing: Signing::default(),
@@ -99,7 +100,7 @@ fn options(mut parser: Parser) -> Result<Options> {
         match argument {
             Arg::Long("driver") => options.drivers.push(parser.value()?.into()),
             Arg::Long("pdb") => options.symbols.push(parser.value()?.into()),
-            Arg::Long("actions") => options.actions = Some(parser.value()?.into()),
+            Arg::Long("actions") => options.actions.push(parser.value()?.into()),
             Arg::Long("out") => options.out = Some(parser.value()?.into()),
             Arg::Long("root") => options.root = Some(parser.value()?.into()),
             Arg::Long("sign") => {
@@ -133,7 +134,10 @@ impl Options {
         let out = self.dist();
         let mut images = self.drivers;
         if images.is_empty() {
-            images.push(self.target.join("driver/x64/pvpanic.sys"));
+            images.extend(Architecture::ALL.map(|architecture| {
+                let folder = self.target.join("driver").join(architecture.name());
+                folder.join("pvpanic.sys")
+            }));
         }
         let mut symbols = self.symbols.into_iter();
         let drivers = images
@@ -212,12 +216,13 @@ fn sign_files(options: &Options) -> Result<()> {
 
 fn check_all(options: Options) -> Result<()> {
     let order = options.order();
-    let [driver] = &order.drivers[..] else {
-        bail!("check takes one driver");
+    let [driver, arm64] = &order.drivers[..] else {
+        bail!("check takes two drivers, for x64 and for ARM64");
     };
     let tally = check::run(&Place {
         driver: driver.image.clone(),
         symbols: driver.symbols.clone(),
+        arm64: arm64.clone(),
         repository: order.repository,
         target: order.target,
     })?;
@@ -231,8 +236,8 @@ fn check_all(options: Options) -> Result<()> {
 fn verify_folder(options: &Options) -> Result<()> {
     let dist = options.dist();
     let mut report = verify::checksums(&dist)?;
-    for architecture in [Architecture::X64, Architecture::Arm64] {
-        let folder = dist.join(architecture.folder());
+    for architecture in Architecture::ALL {
+        let folder = dist.join(architecture.name());
         if folder.exists() {
             report.extend(verify::verify(&folder, options.root.as_deref())?);
         }

@@ -74,9 +74,9 @@ pub fn make(driver: &Driver, bench: &Bench<'_>) -> Result<DriverPackage> {
     let symbols = read(&driver.symbols)?;
     let unsigned = read(&driver.image)?;
     let image = Image::read(&unsigned).with_context(|| driver.image.display().to_string())?;
-    let folder = bench.within.join(image.architecture.folder());
+    let folder = bench.within.join(image.architecture.name());
     fs::create_dir(&folder)
-        .with_context(|| format!("two drivers for {}", image.architecture.folder()))?;
+        .with_context(|| format!("two drivers for {}", image.architecture.name()))?;
     let (sys, inf, cat) = (
         folder.join("pvpanic.sys"),
         folder.join("pvpanic.inf"),

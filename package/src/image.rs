@@ -5,40 +5,12 @@ use std::fmt;
 
 use anyhow::{Context as _, Result, bail};
 use authenticode::PeTrait;
+pub use installer::Architecture;
 use object::LittleEndian as LE;
 use object::pe;
 use object::read::pe::{PeFile64, ResourceDirectoryEntryData};
 use sha1::Sha1;
 use sha2::Sha256;
-
-/// A processor architecture that Windows drivers are built for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Architecture {
-    /// x86-64.
-    X64,
-    /// `AArch64`.
-    Arm64,
-}
-
-impl Architecture {
-    /// As INF decorations have it, after `NT`.
-    #[must_use]
-    pub const fn inf_name(self) -> &'static str {
-        match self {
-            Self::X64 => "amd64",
-            Self::Arm64 => "arm64",
-        }
-    }
-
-    /// The name of the package's folder, and Windows' own name.
-    #[must_use]
-    pub const fn folder(self) -> &'static str {
-        match self {
-            Self::X64 => "x64",
-            Self::Arm64 => "arm64",
-        }
-    }
-}
 
 /// A Windows version number, `w.x.y.z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,18 +64,29 @@ impl Image {
     /// Not a PE32+ image of a known machine, or without a version resource.
     pub fn read(bytes: &[u8]) -> Result<Self> {
         let file = PeFile64::parse(bytes).context("not a PE32+ image")?;
-        let architecture = match file.nt_headers().file_header.machine.get(LE) {
-            pe::IMAGE_FILE_MACHINE_AMD64 => Architecture::X64,
-            pe::IMAGE_FILE_MACHINE_ARM64 => Architecture::Arm64,
-            other => bail!("machine {other:#06x} is neither x64 nor ARM64"),
-        };
         Ok(Self {
-            architecture,
+            architecture: machine(&file)?,
             version: version(&file).context("no readable version resource")?,
             sha256: digest::<Sha256>(&file)?.into(),
             sha1: digest::<Sha1>(&file)?.into(),
         })
     }
+}
+
+/// The processor that an image, a `.sys` or a DLL, is for.
+///
+/// # Errors
+/// Not a PE32+ image of a known machine.
+pub fn architecture(bytes: &[u8]) -> Result<Architecture> {
+    machine(&PeFile64::parse(bytes).context("not a PE32+ image")?)
+}
+
+fn machine(file: &PeFile64<'_>) -> Result<Architecture> {
+    let machine = file.nt_headers().file_header.machine.get(LE);
+    Architecture::ALL
+        .into_iter()
+        .find(|architecture| architecture.image_machine() == machine)
+        .with_context(|| format!("machine {machine:#06x} is neither x64 nor ARM64"))
 }
 
 /// The Authenticode digest: everything but the checksum, the directory entry

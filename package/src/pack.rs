@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::commit::{self, Date};
 use crate::driver_package::{self, Bench, Driver, DriverPackage};
-use crate::image::Architecture;
+use crate::image::{self, Architecture};
 use crate::media::{self, File};
 use crate::sign::{self, Key, Signing};
 use crate::staging::Staging;
@@ -29,9 +29,9 @@ pub struct Order {
     pub target: PathBuf,
     /// The drivers, one for each architecture.
     pub drivers: Vec<Driver>,
-    /// The library with the installer's custom actions; without it there is no
-    /// installer.
-    pub actions: Option<PathBuf>,
+    /// The libraries with the installers' custom actions, one for each
+    /// architecture; without any there is no installer.
+    pub actions: Vec<PathBuf>,
     /// Where the result goes.
     pub out: PathBuf,
     /// Who signs.
@@ -87,9 +87,9 @@ pub fn pack(order: &Order) -> Result<Delivery> {
         .map(|driver| driver_package::make(driver, &bench))
         .collect::<Result<_>>()?;
     let mut carriers = carriers(&workspace, &packages, date, staging.path(), key.as_ref())?;
-    if let Some(actions) = &order.actions {
+    if !order.actions.is_empty() {
         carriers.extend(installers(
-            actions,
+            &order.actions,
             &packages,
             date,
             staging.path(),
@@ -121,7 +121,7 @@ fn inside(packages: &[DriverPackage]) -> Vec<File> {
     packages
         .iter()
         .flat_map(|package| {
-            let folder = package.architecture.folder();
+            let folder = package.architecture.name();
             package.with_symbols().into_iter().map(move |file| File {
                 name: format!("{folder}/{}", file.name),
                 bytes: file.bytes,
@@ -141,7 +141,7 @@ fn carriers(
     let inside = inside(packages);
     let mut files = Vec::new();
     for package in packages {
-        let folder = package.architecture.folder();
+        let folder = package.architecture.name();
         let content = package.with_symbols();
         let name = format!("{base}-{folder}.cab");
         let path = within.join(&name);
@@ -170,9 +170,9 @@ fn carriers(
     Ok(files)
 }
 
-/// The MSI, which there is for x64.
+/// The MSI of each package.
 fn installers(
-    actions: &Path,
+    actions: &[PathBuf],
     packages: &[DriverPackage],
     date: Date,
     within: &Path,
@@ -180,11 +180,24 @@ fn installers(
 ) -> Result<Vec<File>> {
     let read =
         |path: &Path| fs::read(path).with_context(|| format!("{} can't be read", path.display()));
+    let libraries: Vec<(Architecture, Vec<u8>)> = actions
+        .iter()
+        .map(|path| {
+            let library = read(path)?;
+            let architecture =
+                image::architecture(&library).with_context(|| path.display().to_string())?;
+            Ok((architecture, library))
+        })
+        .collect::<Result<_>>()?;
     let mut files = Vec::new();
     for package in packages {
-        if package.architecture != Architecture::X64 {
-            continue;
-        }
+        let architecture = package.architecture;
+        let (_, actions) = libraries
+            .iter()
+            .find(|(of, _)| *of == architecture)
+            .with_context(|| {
+                format!("no custom actions for {architecture}: name that library too, by --actions")
+            })?;
         let content = |name: &str| {
             package
                 .files
@@ -194,15 +207,16 @@ fn installers(
                 .with_context(|| format!("the package has no {name}"))
         };
         let msi = installer::build(&installer::Contents {
+            architecture,
             inf: content("pvpanic.inf")?,
             catalogue: content("pvpanic.cat")?,
             driver: content("pvpanic.sys")?,
             status_script: &read(&installer::status_script())?,
-            actions: &read(actions)?,
+            actions,
             version: VERSION,
             date: u64::try_from(date.seconds)?,
         })?;
-        let name = format!("pvpanic-{VERSION}-x64.msi");
+        let name = format!("pvpanic-{VERSION}-{architecture}.msi");
         let path = within.join(&name);
         fs::write(&path, msi)?;
         if let Some(key) = key {
@@ -223,7 +237,7 @@ fn place(out: &Path, staging: &Path, packages: &[DriverPackage], carriers: &[Fil
         fs::write(staging.join(&file.name), &file.bytes)?;
     }
     for package in packages {
-        let folder = package.architecture.folder();
+        let folder = package.architecture.name();
         let into = out.join(folder);
         if into.exists() {
             fs::remove_dir_all(&into)

@@ -1,4 +1,4 @@
-//! `package`: builds the driver and hands it to the program that packs, signs
+//! `package`: builds the drivers and hands it to the program that packs, signs
 //! and verifies. That one is a crate of its own, to keep this program small.
 
 use std::{
@@ -7,21 +7,16 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use kit::Architecture;
 
-/// Builds the driver and makes the package; the options are the packer's.
+/// Builds the drivers and makes the package; the options are the packer's.
 ///
 /// # Errors
 ///
 /// If the driver can't be built or the packer can't be started.
 pub fn package(options: Vec<OsString>) -> Result<ExitCode> {
     kit::setup(kit::Purpose::Pack)?;
-    kit::build_driver(kit::Architecture::X64)?;
-    let actions =
-        kit::build_windows_dll(kit::Architecture::X64, "installer-action", "pvpanic_action")?;
-    let status = packer()
-        .arg("package")
-        .arg("--actions")
-        .arg(actions)
+    let status = packing()?
         .args(options)
         .status()
         .context("can't run cargo")?;
@@ -30,6 +25,23 @@ pub fn package(options: Vec<OsString>) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Builds drivers and custom actions for every architecture, and answers with the
+/// packing program that is to pack them.
+///
+/// # Errors
+///
+/// If something can't be built.
+pub fn packing() -> Result<Command> {
+    let mut command = packer();
+    command.arg("package");
+    for architecture in Architecture::ALL {
+        kit::build_driver(architecture)?;
+        let actions = kit::build_windows_dll(architecture, "installer-action", "pvpanic_action")?;
+        command.arg("--actions").arg(actions);
+    }
+    Ok(command)
 }
 
 /// The packing program, without its arguments.

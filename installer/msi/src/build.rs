@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use cfb::{CompoundFile, Entry, Version};
+use kit::Architecture;
 use msi::{Insert, LanguageId, Package, PackageType, Value};
 
 use crate::archive::cabinet;
@@ -17,6 +18,8 @@ use crate::sequence::sequences;
 /// What goes into the MSI.
 #[derive(Clone, Copy, Debug)]
 pub struct Contents<'a> {
+    /// The processor that driver and custom actions are for.
+    pub architecture: Architecture,
     /// `pvpanic.inf`, stamped.
     pub inf: &'a [u8],
     /// `pvpanic.cat`, signed if anything is.
@@ -75,7 +78,7 @@ type Rows = Vec<Vec<Value>>;
 /// # Errors
 /// Something is too big, or a value does not fit its column.
 pub fn build(contents: &Contents<'_>) -> Result<Vec<u8>> {
-    let product_code = identity::product_code(contents.version);
+    let product_code = identity::product_code(contents.architecture, contents.version);
     let parts = [
         contents.inf,
         contents.catalogue,
@@ -100,13 +103,13 @@ pub fn build(contents: &Contents<'_>) -> Result<Vec<u8>> {
     summary.set_author(MANUFACTURER);
     summary.set_keywords(&["Installer".to_owned()]);
     summary.set_comments("Installs the driver for QEMU's pvpanic device");
-    summary.set_arch("x64");
+    summary.set_arch(contents.architecture.installer_platform());
     summary.set_languages(&[LanguageId::from_tag("en-US")]);
     summary.set_uuid(package_code);
     summary.set_creation_time(date);
     summary.set_last_save_time(date);
     summary.set_creating_application(PRODUCT);
-    // Windows Installer 5.0, which every supported Windows has.
+    // Windows Installer 5.0, which every supported Windows has, and ARM64 demands.
     summary.set_page_count(500);
     // The files are compressed, with long names, and it needs elevation.
     summary.set_word_count(2);

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use kit::Architecture;
 
+use crate::command_line::packaged;
 use crate::{image, rules, wine};
 
 /// How many checks passed, and how many did not.
@@ -35,43 +37,64 @@ impl Tally {
     }
 }
 
-/// Checks the custom actions, the MSI of the package in `folder`, and what it
-/// does in Wine under `target`. Prints each check with its verdict.
+/// Checks the custom actions and the MSI for each processor, and what the one for
+/// x64 does in Wine under `target`; no Wine runs the other. Prints each check with
+/// its verdict.
 ///
 /// # Errors
 /// A tool is missing, or the package is not there.
-pub fn run(target: &Path, folder: &Path) -> Result<Tally> {
-    let actions = crate::actions()?;
-    let library = fs::read(&actions)?;
+pub fn run(target: &Path) -> Result<Tally> {
     let mut tally = Tally::default();
-    tally.check(
-        "the custom actions are small, need no C runtime and load on build 14393",
-        image::check(&library),
-    );
-    tally.check(
-        "clippy finds nothing in the custom actions",
-        kit::clippy_windows_dll(kit::Architecture::X64, crate::ACTIONS)
-            .map(|()| "clean".to_owned()),
-    );
-    tally.check(
-        "the MSI obeys every rule and is the same when it is built again",
-        built_twice(folder),
-    );
+    for architecture in Architecture::ALL {
+        let library = fs::read(crate::actions(architecture)?)?;
+        tally.check(
+            &format!(
+                "the custom actions for {architecture} are small, need no C runtime and load on \
+                 build 14393"
+            ),
+            image::check(&library, architecture),
+        );
+        let others = Architecture::ALL
+            .into_iter()
+            .filter(|it| *it != architecture);
+        tally.check(
+            &format!("the custom actions for {architecture} are refused for another processor"),
+            refused(&library, others),
+        );
+        tally.check(
+            &format!("clippy finds nothing in the custom actions for {architecture}"),
+            kit::clippy_windows_dll(architecture, crate::ACTIONS).map(|()| "clean".to_owned()),
+        );
+        tally.check(
+            &format!(
+                "the MSI for {architecture} obeys every rule and is the same when it is built again"
+            ),
+            built_twice(architecture),
+        );
+    }
     wine::run(
         target,
-        folder,
+        &packaged(Architecture::X64),
         &crate::status_script(),
-        &actions,
+        &crate::actions(Architecture::X64)?,
         &mut tally,
     )?;
     Ok(tally)
 }
 
-fn built_twice(folder: &Path) -> Result<String> {
-    let build = || crate::of_folder(folder, "0.1.0", 1_700_000_000);
+fn refused(library: &[u8], others: impl Iterator<Item = Architecture>) -> Result<String> {
+    for other in others {
+        ensure!(image::check(library, other).is_err(), "not for {other}");
+    }
+    Ok("they are".to_owned())
+}
+
+fn built_twice(architecture: Architecture) -> Result<String> {
+    let folder = packaged(architecture);
+    let build = || crate::of_folder(architecture, &folder, "0.1.0", 1_700_000_000);
     let msi = build()?;
     ensure!(msi == build()?, "the second differs");
-    let findings = rules::check(&msi)?;
+    let findings = rules::check(&msi, architecture)?;
     ensure!(findings.is_empty(), "{findings:?}");
     Ok(format!("{} bytes", msi.len()))
 }

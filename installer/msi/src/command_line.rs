@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
+use kit::Architecture;
 use lexopt::{Arg, Parser, ValueExt as _};
 
 use crate::build::{Contents, build};
@@ -14,10 +15,12 @@ use crate::check;
 const USAGE: &str = "\
 usage: installer COMMAND [options]
 
+check    checks the custom actions, the MSIs' databases and, in Wine, what the one
+         for x64 does, with the packages in target/dist
 build    makes the MSI
-check    checks the custom actions, the MSI's database and, in Wine, what it does
-  --package DIR   pvpanic.inf, .cat and .sys (default: target/dist/x64)
-  --out FILE      the MSI, for build
+  --out FILE      the MSI
+  --arch A        for x64 (default) or arm64
+  --package DIR   pvpanic.inf, .cat and .sys (default: target/dist/x64 or arm64)
   --version V     three numbers (default: the workspace's)
   --date SECONDS  since 1970 (default: SOURCE_DATE_EPOCH)";
 
@@ -37,13 +40,15 @@ fn dispatch(mut parser: Parser) -> Result<bool> {
     let Some(Arg::Value(command)) = parser.next()? else {
         bail!("{USAGE}");
     };
-    let mut package = kit::root().join("target/dist/x64");
+    let mut architecture = Architecture::X64;
+    let mut package = None;
     let mut out = None;
     let mut version = env!("CARGO_PKG_VERSION").to_owned();
     let mut date = std::env::var("SOURCE_DATE_EPOCH").ok();
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("package") => package = parser.value()?.into(),
+            Arg::Long("arch") => architecture = parser.value()?.string()?.parse()?,
+            Arg::Long("package") => package = Some(PathBuf::from(parser.value()?)),
             Arg::Long("out") => out = Some(PathBuf::from(parser.value()?)),
             Arg::Long("version") => version = parser.value()?.string()?,
             Arg::Long("date") => date = Some(parser.value()?.string()?),
@@ -54,13 +59,14 @@ fn dispatch(mut parser: Parser) -> Result<bool> {
         "build" => {
             let out = out.context("say where the MSI goes: --out FILE")?;
             let date = date.context("say the date of the package: --date SECONDS")?;
-            let msi = of_folder(&package, &version, date.trim().parse()?)?;
+            let package = package.unwrap_or_else(|| packaged(architecture));
+            let msi = of_folder(architecture, &package, &version, date.trim().parse()?)?;
             fs::write(&out, &msi).with_context(|| format!("{} can't be written", out.display()))?;
             println!("{:>9}  {}", msi.len(), out.display());
             Ok(true)
         }
         "check" => {
-            let tally = check::run(&kit::root().join("target"), &package)?;
+            let tally = check::run(&kit::root().join("target"))?;
             println!("msi: {} passed, {} failed", tally.passed, tally.failed);
             Ok(tally.failed == 0)
         }
@@ -68,17 +74,29 @@ fn dispatch(mut parser: Parser) -> Result<bool> {
     }
 }
 
+/// Where `cargo xtask package` puts a package.
+#[must_use]
+pub fn packaged(architecture: Architecture) -> PathBuf {
+    kit::root().join("target/dist").join(architecture.name())
+}
+
 /// The MSI of the package in `folder`, with the custom actions built on the way.
 ///
 /// # Errors
 /// A file is not there, or the custom actions can't be built.
-pub fn of_folder(folder: &Path, version: &str, date: u64) -> Result<Vec<u8>> {
+pub fn of_folder(
+    architecture: Architecture,
+    folder: &Path,
+    version: &str,
+    date: u64,
+) -> Result<Vec<u8>> {
     let read = |path: &Path| {
         fs::read(path)
             .with_context(|| format!("{} is not there: run `cargo xtask package`", path.display()))
     };
-    let actions = crate::actions()?;
+    let actions = crate::actions(architecture)?;
     build(&Contents {
+        architecture,
         inf: &read(&folder.join("pvpanic.inf"))?,
         catalogue: &read(&folder.join("pvpanic.cat"))?,
         driver: &read(&folder.join("pvpanic.sys"))?,

@@ -1,6 +1,7 @@
 //! The identities: what stays for ever, and what follows from version or
 //! content, so that two builds of one commit have the same.
 
+use kit::Architecture;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -17,9 +18,15 @@ pub const COMPONENTS: [(&str, &str); 5] = [
     ("ReportDumpEnd", "{59A3E06D-C41F-4B88-8072-E5F9D41B2C60}"),
 ];
 
-/// The product's code: another for each version, as a major upgrade needs.
-pub fn product_code(version: &str) -> Uuid {
-    named(&[UPGRADE_CODE.as_bytes(), b"product", version.as_bytes()])
+/// The product's code: another for each version, as a major upgrade needs, and
+/// for each processor (Microsoft, "Changing the Product Code").
+pub fn product_code(architecture: Architecture, version: &str) -> Uuid {
+    named(&[
+        UPGRADE_CODE.as_bytes(),
+        b"product",
+        architecture.name().as_bytes(),
+        version.as_bytes(),
+    ])
 }
 
 /// The package's code: another for each content, so that Windows Installer

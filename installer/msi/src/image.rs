@@ -2,6 +2,7 @@
 //! runtime, and loadable on the oldest supported Windows.
 
 use anyhow::{Context as _, Result, ensure};
+use kit::Architecture;
 use object::LittleEndian as LE;
 use object::pe::ImageNtHeaders64;
 use object::read::pe::{Import, PeFile64};
@@ -93,17 +94,22 @@ const EXPORTS: [&str; 8] = [
     "UndoRemoveDriver",
 ];
 
-/// Checks the library; answers with its size in words.
+/// Checks the library for a processor; answers with its size in words.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn check(library: &[u8]) -> Result<String> {
+pub fn check(library: &[u8], architecture: Architecture) -> Result<String> {
     ensure!(
         library.len() <= MOST,
         "{} bytes are not under 24 KiB",
         library.len()
     );
     let file = PeFile64::parse(library)?;
+    let machine = file.nt_headers().file_header.machine.get(LE);
+    ensure!(
+        machine == architecture.image_machine(),
+        "its machine is {machine:#06x}, not that of {architecture}"
+    );
     let exports = file.export_table()?.context("it exports nothing")?;
     let mut names = Vec::new();
     for (pointer, _) in exports.name_iter() {

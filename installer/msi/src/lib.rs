@@ -19,6 +19,7 @@ use anyhow::Result;
 
 pub use build::{Contents, build};
 pub use command_line::of_folder;
+pub use kit::Architecture;
 
 /// The crate with the custom actions.
 const ACTIONS: &str = "installer-action";
@@ -27,8 +28,8 @@ const ACTIONS: &str = "installer-action";
 ///
 /// # Errors
 /// The compiler for Windows is missing, or it does not compile.
-pub fn actions() -> Result<PathBuf> {
-    kit::build_windows_dll(kit::Architecture::X64, ACTIONS, "pvpanic_action")
+pub fn actions(architecture: Architecture) -> Result<PathBuf> {
+    kit::build_windows_dll(architecture, ACTIONS, "pvpanic_action")
 }
 
 /// The script that tells what a crash will send.

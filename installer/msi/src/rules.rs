@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{Cursor, Read as _};
 
 use anyhow::{Context as _, Result};
+use kit::Architecture;
 use msi::{Package, Select, Value};
 
 use crate::identity::{COMPONENTS, UPGRADE_CODE};
@@ -26,11 +27,11 @@ struct Database {
     findings: Vec<Finding>,
 }
 
-/// All breaches in the MSI.
+/// All breaches in the MSI for a processor.
 ///
 /// # Errors
 /// It can't be read at all.
-pub fn check(msi: &[u8]) -> Result<Vec<Finding>> {
+pub fn check(msi: &[u8], architecture: Architecture) -> Result<Vec<Finding>> {
     let mut database = Database {
         package: Package::open(Cursor::new(msi.to_vec()))?,
         findings: Vec::new(),
@@ -43,7 +44,7 @@ pub fn check(msi: &[u8]) -> Result<Vec<Finding>> {
     database.upgrade()?;
     database.media()?;
     database.foreign_keys()?;
-    database.summary();
+    database.summary(architecture);
     database.size(msi.len());
     Ok(database.findings)
 }
@@ -305,12 +306,19 @@ impl Database {
     }
 
     /// ICE39: what Windows Installer reads before it opens the database.
-    fn summary(&mut self) {
+    fn summary(&mut self, architecture: Architecture) {
+        // "Page Count Summary property".
+        let oldest = match architecture {
+            Architecture::X64 => 200,
+            Architecture::Arm64 => 500,
+        };
         let summary = self.package.summary_info();
-        let right = summary.arch() == Some("x64")
+        let right = summary.arch() == Some(architecture.installer_platform())
             && summary.languages().len() == 1
             && summary.uuid().is_some()
-            && summary.page_count().is_some_and(|version| version >= 200)
+            && summary
+                .page_count()
+                .is_some_and(|version| version >= oldest)
             && summary.word_count() == Some(2)
             && summary.title().is_some()
             && summary.author().is_some();

@@ -3,13 +3,14 @@
 
 use std::io::{Cursor, Write as _};
 
-use installer::{Contents, build, rules};
-use msi::{Delete, Expr, Insert, Package, Update, Value};
+use installer::{Architecture, Contents, build, rules};
+use msi::{Delete, Expr, Insert, Package, Select, Update, Value};
 
 type Broken = Package<Cursor<Vec<u8>>>;
 
 const fn contents(inf: &[u8]) -> Contents<'_> {
     Contents {
+        architecture: Architecture::X64,
         inf,
         catalogue: b"catalogue",
         driver: b"driver",
@@ -21,15 +22,27 @@ const fn contents(inf: &[u8]) -> Contents<'_> {
 }
 
 fn msi() -> Vec<u8> {
-    build(&contents(b"inf")).expect("it builds")
+    msi_for(Architecture::X64)
+}
+
+fn msi_for(architecture: Architecture) -> Vec<u8> {
+    let contents = Contents {
+        architecture,
+        ..contents(b"inf")
+    };
+    build(&contents).expect("it builds")
 }
 
 /// The rules that a change breaks.
 fn broken_by(change: impl Fn(&mut Broken)) -> Vec<&'static str> {
-    let mut package = Package::open(Cursor::new(msi())).expect("it opens");
+    broken_for(Architecture::X64, change)
+}
+
+fn broken_for(architecture: Architecture, change: impl Fn(&mut Broken)) -> Vec<&'static str> {
+    let mut package = Package::open(Cursor::new(msi_for(architecture))).expect("it opens");
     change(&mut package);
     let bytes = package.into_inner().expect("it is written").into_inner();
-    let findings = rules::check(&bytes).expect("it can be read");
+    let findings = rules::check(&bytes, architecture).expect("it can be read");
     findings.into_iter().map(|finding| finding.rule).collect()
 }
 
@@ -51,7 +64,11 @@ fn text(text: &str) -> Value {
 
 #[test]
 fn what_is_built_obeys_every_rule() {
-    assert_eq!(rules::check(&msi()).expect("it can be read"), []);
+    for architecture in Architecture::ALL {
+        let msi = msi_for(architecture);
+        let findings = rules::check(&msi, architecture).expect("it can be read");
+        assert_eq!(findings, [], "for {architecture}");
+    }
 }
 
 #[test]
@@ -243,6 +260,36 @@ fn a_key_without_its_row_is_found() {
 fn a_package_for_another_platform_is_found() {
     let found = broken_by(|package| package.summary_info_mut().set_arch("Intel"));
     assert_eq!(found, ["summary information"]);
+    let found = rules::check(&msi_for(Architecture::X64), Architecture::Arm64);
+    assert_eq!(found.expect("it can be read").len(), 1);
+}
+
+#[test]
+fn a_schema_that_is_too_old_for_the_processor_is_found() {
+    for (architecture, schema) in [(Architecture::X64, 199), (Architecture::Arm64, 499)] {
+        let found = broken_for(architecture, |package| {
+            package.summary_info_mut().set_page_count(schema);
+        });
+        assert_eq!(found, ["summary information"], "for {architecture}");
+    }
+}
+
+#[test]
+fn each_processor_has_a_product_of_its_own_and_the_same_upgrade_code() {
+    let property = |architecture, name: &str| {
+        let msi = Cursor::new(msi_for(architecture));
+        let mut package = Package::open(msi).expect("it opens");
+        let rows = package.select_rows(Select::table("Property"));
+        rows.expect("the table is there")
+            .find(|row| row["Property"].as_str() == Some(name))
+            .and_then(|row| row["Value"].as_str().map(str::to_owned))
+    };
+    let [x64, arm64] = Architecture::ALL;
+    let code = "ProductCode";
+    assert_ne!(property(x64, code), property(arm64, code));
+    let code = "UpgradeCode";
+    assert!(property(x64, code).is_some());
+    assert_eq!(property(x64, code), property(arm64, code));
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! Packages for two architectures side by side.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::{Place, Tally};
 use crate::driver_package::Driver;
@@ -14,16 +13,17 @@ use crate::tool::Tool;
 use crate::verify;
 
 pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
-    let Some(arm64) = tally.take("an image for ARM64 is linked", arm64(work)) else {
-        return;
-    };
     tally.take(
         "x64 and ARM64 get a folder each, and the CD image has both",
-        both(place, work, &arm64),
+        both(place, work),
     );
     tally.take(
         "two drivers for one architecture are refused",
         twice(place, work),
+    );
+    tally.take(
+        "an installer without custom actions for its processor is refused",
+        without_actions(place, work),
     );
 }
 
@@ -36,15 +36,15 @@ fn order(place: &Place, out: &Path, other: &Driver) -> Order {
         repository: place.repository.clone(),
         target: place.target.clone(),
         drivers: vec![driver, other.clone()],
-        actions: None,
+        actions: Vec::new(),
         out: out.to_owned(),
         signing: Signing::default(),
     }
 }
 
-fn both(place: &Place, work: &Path, arm64: &Driver) -> Result<()> {
+fn both(place: &Place, work: &Path) -> Result<()> {
     let out = work.join("dist");
-    pack::pack(&order(place, &out, arm64))?;
+    pack::pack(&order(place, &out, &place.arm64))?;
     verify::checksums(&out)?;
     for (folder, decoration, system, other) in [
         ("x64", "NTamd64.", "_v100_X64", "NTarm64."),
@@ -65,6 +65,14 @@ fn both(place: &Place, work: &Path, arm64: &Driver) -> Result<()> {
             "the catalogue is not for {system}"
         );
     }
+    let sums = fs::read_to_string(out.join(pack::SUMS))?;
+    for name in ["x64.zip", "x64.cab", "arm64.zip", "arm64.cab"] {
+        let name = format!("  pvpanic-{VERSION}-{name}");
+        ensure!(
+            sums.lines().any(|line| line.ends_with(&name)),
+            "there is no {name}"
+        );
+    }
     let listing = Tool::new("isoinfo")
         .args(["-J", "-f", "-i"])
         .arg(out.join(format!("pvpanic-{VERSION}.iso")))
@@ -83,66 +91,37 @@ fn both(place: &Place, work: &Path, arm64: &Driver) -> Result<()> {
 }
 
 fn twice(place: &Place, work: &Path) -> Result<()> {
-    let out = work.join("refused");
     let again = Driver {
         image: place.driver.clone(),
         symbols: place.symbols.clone(),
     };
-    let refused = pack::pack(&order(place, &out, &again));
+    refused(
+        &order(place, &work.join("twice"), &again),
+        "two drivers for x64",
+    )
+}
+
+/// Any image will do for the custom actions: which processor it is for is read
+/// first.
+fn without_actions(place: &Place, work: &Path) -> Result<()> {
+    let order = Order {
+        actions: vec![place.driver.clone()],
+        ..order(place, &work.join("without"), &place.arm64)
+    };
+    refused(&order, "no custom actions for arm64")
+}
+
+fn refused(order: &Order, because: &str) -> Result<()> {
+    match pack::pack(order) {
+        Ok(_) => bail!("it was accepted"),
+        Err(error) => ensure!(
+            format!("{error:#}").contains(because),
+            "refused for another reason: {error:#}"
+        ),
+    }
     ensure!(
-        refused.is_err_and(|error| error.to_string().contains("two drivers for x64")),
-        "they were accepted, or refused for another reason"
-    );
-    ensure!(
-        fs::read_dir(&out)?.next().is_none(),
+        fs::read_dir(&order.out)?.next().is_none(),
         "something is left behind"
     );
     Ok(())
-}
-
-/// An image that does nothing, with the version resource of the workspace.
-fn arm64(work: &Path) -> Result<Driver> {
-    fs::create_dir_all(work)?;
-    fs::write(
-        work.join("entry.c"),
-        "int FxDriverEntry(void *driver, void *path) { return 0; }\n",
-    )?;
-    let version = format!("{},0", VERSION.replace('.', ","));
-    fs::write(
-        work.join("version.rc"),
-        format!("1 VERSIONINFO\nFILEVERSION {version}\nBEGIN\nEND\n"),
-    )?;
-    Tool::new("clang-19")
-        .directory(work)
-        .args([
-            "--target=aarch64-pc-windows-msvc",
-            "-c",
-            "entry.c",
-            "-o",
-            "entry.obj",
-        ])
-        .run()?;
-    Tool::new("llvm-rc-19")
-        .directory(work)
-        .args(["/fo", "version.res", "version.rc"])
-        .run()?;
-    let (image, symbols) = (work.join("pvpanic.sys"), work.join("pvpanic.pdb"));
-    let option = |name: &str, path: &Path| {
-        let mut option = OsString::from(name);
-        option.push(path);
-        option
-    };
-    Tool::new("lld-link-19")
-        .directory(work)
-        .args([
-            "/driver",
-            "/subsystem:native",
-            "/entry:FxDriverEntry",
-            "/nodefaultlib",
-        ])
-        .args(["/debug", "entry.obj", "version.res"])
-        .arg(option("/out:", &image))
-        .arg(option("/pdb:", &symbols))
-        .run()?;
-    Ok(Driver { image, symbols })
 }

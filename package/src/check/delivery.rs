@@ -95,7 +95,7 @@ fn order(place: &Place, repository: &Path, out: PathBuf, signer: Signer) -> Orde
             image: place.driver.clone(),
             symbols: place.symbols.clone(),
         }],
-        actions: None,
+        actions: Vec::new(),
         out,
         signing: Signing {
             signer,

@@ -1,13 +1,16 @@
 //! The driver package: INF, catalogue, signatures, media, and what breaks them.
 
 use anyhow::Result;
+use kit::Architecture;
 
 use super::{Tally, nt};
 use crate::package::packer;
 
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
-    kit::build_driver(kit::Architecture::X64)?;
+    for architecture in Architecture::ALL {
+        kit::build_driver(architecture)?;
+    }
     let mut command = packer();
     command.arg("check");
     nt::other_runner(&mut command, tally)

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use kit::Architecture;
 use msi::{Insert, Package, Value};
 
 use super::machine::{Ended, Machine};
@@ -85,6 +86,7 @@ impl Stage {
             driver: &self.driver,
             status_script: &self.status_script,
             actions: &self.actions,
+            architecture: Architecture::X64,
             version,
             date: 1_700_000_000,
         })?;
