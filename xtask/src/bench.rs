@@ -1,18 +1,23 @@
 //! `bench`: sizes and times, as figures to compare and not as tests.
 
 use std::{
+    fs,
     path::Path,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use e2e::{
     matrix::matching,
     qemu::Config,
     run::{self, Outcome},
 };
+use kit::Architecture;
 
-use crate::elsewhere::{Elsewhere, shipped};
+use crate::{
+    coverage,
+    elsewhere::{Elsewhere, shipped},
+};
 
 /// virtio-win's driver, for scale: bytes as released and signed, and compiled
 /// without tracing by clang and lld; instructions from the callback's entry to
@@ -33,24 +38,30 @@ pub fn bench() -> Result<()> {
     kit::setup(kit::Purpose::Run)?;
     let image = shipped()?;
     let kernel = kit::build_guest()?;
-    size(&image);
+    for architecture in Architecture::ALL {
+        size(architecture)?;
+    }
     crash_path(&image, &kernel)?;
+    crash_path_on_arm64()?;
     time_to_event(&image, &kernel)?;
     build_times()?;
     println!("\n{VIRTIO_WIN}");
     Ok(())
 }
 
-fn size(image: &[u8]) {
-    println!("size of pvpanic.sys");
+fn size(architecture: Architecture) -> Result<()> {
+    let image = fs::read(kit::build_driver(architecture)?)?;
+    println!("size of pvpanic.sys for {architecture}");
     println!("  {:<10} {:>6} bytes", "file", image.len());
-    for (name, used, stored) in kit::image::sections(image) {
+    for (name, used, stored) in kit::image::sections(&image) {
         println!("  {name:<10} {stored:>6} bytes, {used} used");
     }
+    println!();
+    Ok(())
 }
 
 fn crash_path(image: &[u8], kernel: &Path) -> Result<()> {
-    println!("\ncrash path: instructions from the callback's entry to the byte; stack in bytes");
+    println!("crash path: instructions from the callback's entry to the byte; stack in bytes");
     for device in ["pvpanic", "pvpanic-pci"] {
         for (event, crash) in [("PANICKED", "no-dump"), ("CRASH_LOADED", "dump")] {
             let outcome = boot(image, kernel, device, crash, "observe\n")?;
@@ -72,6 +83,53 @@ fn crash_path(image: &[u8], kernel: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// By disassembly: to the byte there is no instruction but conditional branches
+/// that skip it.
+fn crash_path_on_arm64() -> Result<()> {
+    let driver = kit::build_driver(Architecture::Arm64)?;
+    let map = fs::read_to_string(driver.with_extension("map"))?;
+    for (event, callback) in [("PANICKED", "on_bug_check"), ("CRASH_LOADED", "on_dump_io")] {
+        let entry = kit::image::symbols(&map)
+            .find(|(name, _)| name.ends_with(callback))
+            .map(|(_, address)| address)
+            .with_context(|| format!("the map has no {callback}"))?;
+        let mut command = coverage::tool("llvm-objdump");
+        command
+            .args(["-d", "--no-show-raw-insn"])
+            .arg(format!("--start-address={entry:#x}"))
+            .arg(&driver);
+        let text = coverage::output(command, None)?;
+        let (instructions, uses_stack) = to_the_byte(&text)
+            .with_context(|| format!("{callback} does not go straight to its store"))?;
+        ensure!(!uses_stack, "{callback} uses the stack");
+        println!(
+            "  {:<12} {event:<13} {instructions:>3} instructions, 0 bytes",
+            "arm64"
+        );
+    }
+    Ok(())
+}
+
+/// Counts the instructions up to the store between two barriers, and tells
+/// whether one of them uses the stack.
+fn to_the_byte(disassembly: &str) -> Option<(usize, bool)> {
+    let mut before = "";
+    let mut uses_stack = false;
+    let instructions = disassembly
+        .lines()
+        .filter_map(|line| line.split_once(":\t").map(|(_, instruction)| instruction));
+    for (index, instruction) in instructions.enumerate() {
+        let name = instruction.split_whitespace().next()?;
+        uses_stack |= instruction.contains("sp");
+        match name {
+            "strb" if before == "dsb" => return Some((index + 1, uses_stack)),
+            "b" | "bl" | "br" | "blr" | "ret" => return None,
+            _ => before = name,
+        }
+    }
+    None
 }
 
 fn time_to_event(image: &[u8], kernel: &Path) -> Result<()> {
@@ -111,24 +169,27 @@ fn time_to_event(image: &[u8], kernel: &Path) -> Result<()> {
 }
 
 fn build_times() -> Result<()> {
-    println!("\ntime to build pvpanic.sys, with the compiler unpacked");
     let elsewhere = Elsewhere::fresh()?;
-    let cold = timed(|| elsewhere.build())?;
-    println!(
-        "  {:<30} {:>6.1} s",
-        "cold, library and bindings too",
-        cold.as_secs_f64()
-    );
-    elsewhere.touch("driver/src/lib.rs")?;
-    let warm = timed(|| elsewhere.build())?;
-    println!(
-        "  {:<30} {:>6.1} s, 1/{:.0} of it",
-        "one source file changed",
-        warm.as_secs_f64(),
-        cold.as_secs_f64() / warm.as_secs_f64()
-    );
-    let idle = timed(|| elsewhere.build())?;
-    println!("  {:<30} {:>6.1} s", "nothing changed", idle.as_secs_f64());
+    for architecture in Architecture::ALL {
+        println!("\ntime to build pvpanic.sys for {architecture}, with the compiler unpacked");
+        let build = || elsewhere.build(architecture);
+        let cold = timed(build)?;
+        let what = match architecture {
+            Architecture::X64 => "cold, library and bindings too",
+            Architecture::Arm64 => "the same, after x64",
+        };
+        println!("  {what:<30} {:>6.1} s", cold.as_secs_f64());
+        elsewhere.touch("driver/src/lib.rs")?;
+        let warm = timed(build)?;
+        println!(
+            "  {:<30} {:>6.1} s, 1/{:.0} of it",
+            "one source file changed",
+            warm.as_secs_f64(),
+            cold.as_secs_f64() / warm.as_secs_f64()
+        );
+        let idle = timed(build)?;
+        println!("  {:<30} {:>6.1} s", "nothing changed", idle.as_secs_f64());
+    }
     Ok(())
 }
 
@@ -150,4 +211,20 @@ fn boot(image: &[u8], kernel: &Path, device: &str, crash: &str, how: &str) -> Re
         bail!("the driver broke a rule: {violation}");
     }
     Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::to_the_byte;
+
+    #[test]
+    fn instructions_are_counted_up_to_the_store_behind_a_barrier() {
+        let text = "a.sys:\n\n0 <f>:\n 1000:\tldrb\tw8, [x1]\n 1004:\tstrb\tw8, [x1]\n \
+                    1008:\tdsb\tsy\n 100c:\tstrb\tw8, [x9]\n";
+        assert_eq!(to_the_byte(text), Some((4, false)));
+        assert_eq!(to_the_byte(&text.replace("[x1]", "[sp]")), Some((4, true)));
+        for elsewhere in ["ret", "bl\t0x2000"] {
+            assert_eq!(to_the_byte(&text.replace("dsb\tsy", elsewhere)), None);
+        }
+    }
 }

@@ -211,12 +211,17 @@ fn map(driver: &Path, code: &[u64], ran: &BTreeSet<u64>) -> Result<(Lines, Line)
     Ok((lines, others))
 }
 
-fn tool(name: &str) -> Command {
+/// A tool of LLVM.
+pub fn tool(name: &str) -> Command {
     Command::new(format!("{name}-19"))
 }
 
 /// What a command prints; `input` is given to it.
-fn output(mut command: Command, input: Option<String>) -> Result<String> {
+///
+/// # Errors
+///
+/// If it can't be run, fails, or prints no text.
+pub fn output(mut command: Command, input: Option<String>) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = command
         .stdin(Stdio::piped())

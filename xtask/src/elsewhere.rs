@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use kit::Architecture;
 
 use crate::mutants::Fault;
 
@@ -89,8 +90,8 @@ impl Elsewhere {
     /// # Errors
     ///
     /// If it does not compile.
-    pub fn build(&self) -> Result<Vec<u8>> {
-        read(&kit::build_driver_in(&self.root, kit::Architecture::X64)?)
+    pub fn build(&self, architecture: Architecture) -> Result<Vec<u8>> {
+        read(&kit::build_driver_in(&self.root, architecture)?)
     }
 
     /// Builds the driver with a fault in it.
@@ -99,7 +100,7 @@ impl Elsewhere {
     ///
     /// If the fault's text is not in its file exactly once, or does not compile.
     pub fn build_with(&self, fault: &Fault) -> Result<Vec<u8>> {
-        self.with(fault, Self::build)
+        self.with(fault, |copy| copy.build(Architecture::X64))
     }
 
     /// Runs the protocol's unit tests with a fault in it: what failed, if any did.
@@ -161,14 +162,14 @@ impl Elsewhere {
     }
 }
 
-/// Builds the driver of this workspace and answers its bytes: those that are
-/// shipped.
+/// Builds the driver of this workspace for x64 and answers its bytes: those that
+/// are shipped.
 ///
 /// # Errors
 ///
 /// If it does not compile.
 pub fn shipped() -> Result<Vec<u8>> {
-    read(&kit::build_driver(kit::Architecture::X64)?)
+    read(&kit::build_driver(Architecture::X64)?)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
