@@ -121,15 +121,14 @@ unsafe fn load(byte: NonNull<u8>) -> u8 {
 /// `WRITE_REGISTER_UCHAR`, and a second barrier.
 ///
 /// - The first `dsb` is Microsoft's (wdm.h for ARM64): what was stored before,
-///   the latch, is complete before the event. The processor orders accesses to
-///   normal memory and to a device by nothing else.
-/// - The second completes the store itself. A `dsb` is complete when the accesses
-///   before it are (Arm ARM, B2.3, "Data Synchronization Barrier"), and Windows
-///   may restart the machine next, by a call to the firmware that no access to
-///   memory is ordered with.
+///   the latch, is complete before the event. Nothing else orders an access to
+///   normal memory with one to a device.
+/// - The second completes the store itself: a `dsb` completes when the accesses
+///   before it have (Arm ARM, "Data Synchronization Barrier"). Windows may restart
+///   the machine next, by a call to the firmware, which is ordered with no access.
 /// - The instruction is written out: a store with write-back, which a compiler may
-///   choose, does not tell a hypervisor what it stores (Arm ARM, `ESR_ELx.ISS`,
-///   `ISV`), and KVM emulates none.
+///   choose, does not tell a hypervisor what it stores (Arm ARM, `ISV` of a data
+///   abort's syndrome), and KVM emulates no such store.
 ///
 /// # Safety
 ///
