@@ -106,6 +106,11 @@ impl Machine for Guest {
         serial::wait_for_byte();
     }
 
+    #[cfg(target_arch = "x86_64")]
+    fn idle(&mut self) -> Option<nt_model::CrashedBy> {
+        Some(arch::outside::idle())
+    }
+
     fn run_on(&self) -> RunOn {
         processors::run_on
     }

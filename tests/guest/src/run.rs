@@ -3,10 +3,11 @@
 
 use crate::{
     arch::{self, Firmware},
-    fw_cfg, heap,
+    heap,
     machine::Guest,
     serial,
 };
+use alloc::vec::Vec;
 use core::{ops::Range, panic::PanicInfo, str};
 use nt_model::Outcome;
 
@@ -51,7 +52,7 @@ pub fn guard_page() -> usize {
     (&raw const stack_guard).addr()
 }
 
-/// Runs the driver and the scenario that the host gives, with a heap in the
+/// Runs the driver and the scenario, files that `read` gives, with a heap in the
 /// largest part of `memory` that lies after the image.
 ///
 /// # Safety
@@ -59,7 +60,11 @@ pub fn guard_page() -> usize {
 /// The machine has just started: the usable memory that `memory` lists is mapped
 /// one to one and nobody's, but for the image, and so is what `description`, for
 /// [`Firmware::new`], points at.
-pub unsafe fn run(memory: impl Iterator<Item = Region>, description: usize) -> ! {
+pub unsafe fn run(
+    memory: impl Iterator<Item = Region>,
+    description: usize,
+    read: impl Fn(&str) -> Option<Vec<u8>>,
+) -> ! {
     let Some(region) = largest_free(memory) else {
         stop(format_args!("no usable memory above the image"));
     };
@@ -73,11 +78,11 @@ pub unsafe fn run(memory: impl Iterator<Item = Region>, description: usize) -> !
     }
     arch::interrupts::enable();
 
-    let Some(driver) = fw_cfg::read("opt/nt/driver.sys") else {
-        stop(format_args!("fw_cfg has no file opt/nt/driver.sys"));
+    let Some(driver) = read("opt/nt/driver.sys") else {
+        stop(format_args!("there is no file opt/nt/driver.sys"));
     };
-    let Some(scenario) = fw_cfg::read("opt/nt/scenario") else {
-        stop(format_args!("fw_cfg has no file opt/nt/scenario"));
+    let Some(scenario) = read("opt/nt/scenario") else {
+        stop(format_args!("there is no file opt/nt/scenario"));
     };
     let Ok(scenario) = str::from_utf8(&scenario) else {
         stop(format_args!("opt/nt/scenario is not UTF-8 text"));

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::{
     kernel::{HIGH_LEVEL, Invocation, Kernel, PASSIVE_LEVEL, Stop, violation},
     layout::{AddPages, DumpIo, SecondaryDumpData, TriageDumpData},
+    machine::CrashedBy,
     memory::{Kind, Plain},
     record::{
         ADD_PAGES, BUFFER_FINISHED, BUFFER_STARTED, DUMP_IO, Foreign, Record, SECONDARY_DUMP_DATA,
@@ -34,6 +35,16 @@ const DUMP_IO_TYPES: [(u32, &str); 4] = [
 /// The writes of a small dump, as indices of [`DUMP_IO_TYPES`].
 const WRITES: [usize; 5] = [0, 1, 1, 1, 2];
 const PAGE: u64 = 4096;
+
+/// The STOP code of a crash that the machine's user asks for (Microsoft,
+/// "`NMI_HARDWARE_FAILURE` error when an NMI is triggered on Windows", and "Forcing
+/// a system crash from the keyboard").
+pub const fn stop_code(crashed_by: CrashedBy) -> u32 {
+    match crashed_by {
+        CrashedBy::Nmi => 0x80,
+        CrashedBy::Keyboard => 0xE2,
+    }
+}
 
 /// Crashes Windows with the STOP code `code` on `processor`, where this runs; the
 /// others do nothing.

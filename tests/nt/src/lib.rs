@@ -41,7 +41,8 @@ pub use instruction::{Access, Target, access, complete};
 pub use rules::{RULES, Rule};
 
 pub use machine::{
-    AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection, Resource, RunOn, Trap,
+    AcpiError, AcpiValue, CrashedBy, DeviceDescription, Machine, PAGE_SIZE, Protection, Resource,
+    RunOn, Trap,
 };
 
 /// The names of all functions that are modelled.

@@ -118,6 +118,15 @@ pub enum Trap {
 /// comes back when it is done; `false` where there is no such processor.
 pub type RunOn = fn(u32, &mut dyn FnMut()) -> bool;
 
+/// What its user does to a machine to crash Windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrashedBy {
+    /// A non-maskable interrupt.
+    Nmi,
+    /// Right Ctrl held and Scroll Lock pressed twice.
+    Keyboard,
+}
+
 /// The machine that the model runs on.
 ///
 /// Before a run a back end enables SSE, which driver code for Windows uses. Its
@@ -172,6 +181,11 @@ pub trait Machine {
     /// Waits until the host has done what the report asks it for: in a guest, for
     /// a byte on the serial port. In a process there is nobody to wait for.
     fn wait_for_host(&mut self);
+
+    /// Stands idle until the machine's user crashes it; `None` where nobody can.
+    fn idle(&mut self) -> Option<CrashedBy> {
+        None
+    }
 
     /// How work gets to another processor. A function of its own, because the work
     /// uses the machine.

@@ -262,6 +262,17 @@ impl Run<'_, '_> {
                     pnp::unload(kernel)?;
                 }
             }
+            Step::Idle(dump) => {
+                let crashed_by = kernel.with(|state| {
+                    state.report(Line::new("idle"));
+                    state.machine.idle()
+                });
+                let Some(crashed_by) = crashed_by else {
+                    return Err(End::Refused("nobody can crash this machine".into()));
+                };
+                bugcheck::bug_check(kernel, bugcheck::stop_code(crashed_by), dump, 0)?;
+                return Err(End::Crashed);
+            }
             Step::BugCheck(code, dump, processor) => {
                 let mut result = Ok(());
                 let run_on = kernel.with(|state| state.machine.run_on());

@@ -58,6 +58,9 @@ pub enum Step {
     Wait(String),
     /// `unload`.
     Unload,
+    /// `idle [dump|no-dump|dump-fails=N]`: until the machine's user crashes it; the
+    /// last step.
+    Idle(Dump),
     /// `bugcheck CODE [dump|no-dump|dump-fails=N] [on N]`: the last step; with the
     /// processor that it is on.
     BugCheck(u32, Dump, u32),
@@ -80,7 +83,7 @@ impl fmt::Display for ScenarioError {
 
 const STEPS: &str = "set, match, fail, observe, cover, trace, other, load, start, stop, restart, \
                      disable, enable, surprise-remove, remove, eject, open, suspend, resume, \
-                     rescan, wait, unload or bugcheck";
+                     rescan, wait, unload, idle or bugcheck";
 /// Windows builds that the model knows.
 const BUILDS: [u32; 4] = [14_393, 17_763, 20_348, 26_100];
 
@@ -166,6 +169,9 @@ fn parse_step(words: &[&str]) -> Result<Step, String> {
         ("wait", [word]) => Ok(Step::Wait((*word).to_string())),
         ("wait", _) => Err(needs("one word that says what the host has to do")),
         ("unload", _) => alone(Step::Unload),
+        ("idle", []) => Ok(Step::Idle(Dump::Written)),
+        ("idle", [dump]) => Ok(Step::Idle(parse_dump(dump)?)),
+        ("idle", _) => Err(needs("nothing, or dump, no-dump or dump-fails=N")),
         ("bugcheck", [code]) => Ok(Step::BugCheck(number(code)?, Dump::Written, 0)),
         ("bugcheck", [code, dump]) => Ok(Step::BugCheck(number(code)?, parse_dump(dump)?, 0)),
         ("bugcheck", [code, dump, "on", processor]) => {
@@ -245,12 +251,12 @@ mod tests {
              fail KeRegisterBugCheckCallback 1\nfail call 3\nobserve\ncover\ntrace\nother\n\
              other corrupt\nother crashes\nload\nstart\nstart 0\nstop 0\nrestart 0\ndisable 0\nenable 0\n\
              surprise-remove 0\nremove 0\neject 0\nopen 0\nsuspend\nsuspend decode-off\nresume\n\
-             rescan\nunload\nbugcheck 0xE2 dump-fails=2 on 3\n",
+             rescan\nunload\nidle no-dump\nbugcheck 0xE2 dump-fails=2 on 3\n",
         )
         .unwrap_or_default();
-        assert_eq!(steps.len(), 28);
+        assert_eq!(steps.len(), 29);
         assert_eq!(steps[0], (2, Step::Build(17_763)));
-        assert_eq!(steps[27], (30, Step::BugCheck(0xE2, Dump::FailsAt(2), 3)));
+        assert_eq!(steps[28], (31, Step::BugCheck(0xE2, Dump::FailsAt(2), 3)));
     }
 
     #[test]

@@ -1,7 +1,14 @@
-//! From QEMU's PVH loader and the entry in boot.s to [`run::run`], and the end.
+//! From QEMU's PVH loader, or a Multiboot2 one, and the entry in boot.s to
+//! [`run::run`], and the end.
 
-use super::uart;
-use crate::run::{self, Exit};
+use super::{
+    multiboot::{Information, USABLE},
+    uart,
+};
+use crate::{
+    fw_cfg,
+    run::{self, Exit},
+};
 use core::{arch::global_asm, slice};
 use x86_64::instructions::{hlt, interrupts as flag, port::Port};
 
@@ -9,9 +16,6 @@ global_asm!(include_str!("boot.s"));
 
 /// What `hvm_start_info` begins with (xen: public/arch-x86/hvm/start_info.h).
 const START_INFO_MAGIC: u32 = 0x336E_C578;
-
-/// The memory map's type of usable memory, as in E820.
-const USABLE: u32 = 1;
 
 /// `hvm_start_info`: what the loader tells. A `usize` has 64 bits here, as an
 /// address has there.
@@ -42,12 +46,32 @@ struct MemoryMapEntry {
 ///
 /// # Safety
 ///
-/// `info` is the address that QEMU's PVH loader passed.
+/// `information` is the address that the loader passed: a Multiboot2 one, or
+/// QEMU's PVH loader.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn start(info: *const StartInfo) -> ! {
-    uart::initialise();
+unsafe extern "C" fn start(information: usize, multiboot: bool) -> ! {
+    uart::COM1.initialise();
+    if multiboot {
+        // SAFETY: the loader passed it, and boot.s has mapped the first 4 GiB.
+        let information = unsafe { Information::new(information) };
+        let rsdp = information.rsdp();
+        let read = |name: &str| information.module(name);
+        // SAFETY: boot.s has mapped the first 4 GiB; nothing but the image runs, and
+        // the loader's things are not in the memory that is passed.
+        unsafe { run::run(information.free_memory(), rsdp, read) }
+    } else {
+        // SAFETY: as the caller promises.
+        unsafe { start_pvh(information) }
+    }
+}
+
+/// # Safety
+///
+/// `information` is the address that QEMU's PVH loader passed.
+unsafe fn start_pvh(information: usize) -> ! {
+    let information: *const StartInfo = core::ptr::with_exposed_provenance(information);
     // SAFETY: the loader's structure lies below 4 GiB, which boot.s has mapped.
-    let info = unsafe { &*info };
+    let info = unsafe { &*information };
     // The memory map is there from version 1 of the structure on.
     if info.magic != START_INFO_MAGIC || info.version < 1 {
         run::stop(format_args!(
@@ -63,7 +87,7 @@ unsafe extern "C" fn start(info: *const StartInfo) -> ! {
         .filter(|entry| entry.kind == USABLE)
         .map(|entry| entry.start..entry.start + entry.length);
     // SAFETY: boot.s has mapped the first 4 GiB, and nothing but the image runs.
-    unsafe { run::run(usable, info.rsdp) }
+    unsafe { run::run(usable, info.rsdp, fw_cfg::read) }
 }
 
 /// Ends the run: by QEMU's `isa-debug-exit` where there is one, whose exit status

@@ -26,10 +26,36 @@
     .asciz "Xen"
     .long pvh_start
 
+# Multiboot2 header: a boot loader that finds it in the file's first 32 KiB enters
+# the image at multiboot_start, in the same state, with the address of its boot
+# information in ebx (Multiboot2 Specification, "OS image format").
+.section .text.multiboot, "a", @progbits
+    .balign 8
+multiboot_header:
+    .long 0xE85250D6
+    .long 0                         # i386
+    .long multiboot_header_end - multiboot_header
+    .long 0x100000000 - 0xE85250D6 - (multiboot_header_end - multiboot_header)
+    .short 3                        # entry address
+    .short 0
+    .long 12
+    .long multiboot_start
+    .balign 8
+    .short 0                        # end
+    .short 0
+    .long 8
+multiboot_header_end:
+
 .section .text.boot, "ax", @progbits
 .code32
+multiboot_start:
+    mov esi, 1
+    jmp entered
+
 .globl pvh_start
 pvh_start:
+    xor esi, esi
+entered:
     cli
     cld
     mov edi, ebx
@@ -68,6 +94,7 @@ long_mode:
     mov es, eax
     mov ss, eax
     mov edi, edi
+    mov esi, esi
     lea rsp, [rip + stack_top]
     xor ebp, ebp
     call start

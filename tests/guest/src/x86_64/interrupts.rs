@@ -1,6 +1,7 @@
 //! Exceptions: those of driver code go to the model, any other ends the run.
 //! Interrupts stay disabled.
 
+use super::outside;
 use crate::run;
 use alloc::{boxed::Box, vec, vec::Vec};
 use core::{
@@ -102,6 +103,7 @@ pub fn enable() {
     };
     // SAFETY: the table lasts for good, and its gates lead to the entries.
     unsafe { lidt(&pointer) };
+    outside::mask_nmi();
 }
 
 /// Makes `irql` the current IRQL.
@@ -124,6 +126,10 @@ fn gate(handler: usize, code: SegmentSelector, stack: u16) -> u128 {
 /// the end.
 #[unsafe(no_mangle)]
 extern "C" fn exception(registers: &mut Registers, vector: u8, error: u64, address: u64) {
+    if vector == NMI {
+        outside::nmi();
+        return;
+    }
     let trap = match vector {
         DEBUG => Some(Trap::Step),
         PAGE_FAULT => Some(Trap::Page {
@@ -131,7 +137,7 @@ extern "C" fn exception(registers: &mut Registers, vector: u8, error: u64, addre
             write: error & WRITE != 0,
         }),
         // These say nothing of the code that they interrupt.
-        NMI | DOUBLE_FAULT | MACHINE_CHECK => None,
+        DOUBLE_FAULT | MACHINE_CHECK => None,
         _ => Some(Trap::Exception { vector }),
     };
     let first = !BUSY.swap(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! A PC, started through PVH, with SeaBIOS and ACPI.
+//! A PC with ACPI, started through PVH or by a boot loader.
 
 #[cfg(target_os = "none")]
 mod acpi;
@@ -11,6 +11,10 @@ mod crs;
 pub mod fw_cfg;
 #[cfg(target_os = "none")]
 pub mod interrupts;
+#[cfg(any(test, target_os = "none"))]
+mod multiboot;
+#[cfg(target_os = "none")]
+pub mod outside;
 #[cfg(target_os = "none")]
 pub mod paging;
 #[cfg(target_os = "none")]
