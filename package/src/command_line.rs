@@ -34,6 +34,7 @@ add FILE…              signs files, such as an installer, and puts them beside
                         package and into SHA256SUMS (--out DIR, --sign …)
 sign FILE…             signs .sys, .cat, .msi or .cab files (--sign, --timestamp …)
 verify                  verifies what was made (--out DIR, --root FILE for signatures)
+options                 says whether options of the above are right, and does nothing
 check                   tests all of this, on two --driver FILE, for x64 and for ARM64
 
 The password of a key comes from PVPANIC_SIGN_PASSWORD, or is asked for.";
@@ -71,15 +72,23 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<impl FnOnc
     let Some(Arg::Value(command)) = parser.next()? else {
         bail!("{USAGE}");
     };
-    let work: fn(Options) -> Result<()> = match command.string()?.as_str() {
+    let command = command.string()?;
+    let work: fn(Options) -> Result<()> = match command.as_str() {
         "package" => package,
         "add" => |options| add_files(&options),
         "sign" => |options| sign_files(&options),
         "verify" => |options| verify_folder(&options),
         "check" => check_all,
+        "options" => |_| Ok(()),
         other => bail!("{other} is no command\n{USAGE}"),
     };
     let options = options(parser)?;
+    let takes_files = ["add", "sign"].contains(&command.as_str());
+    match options.files.first() {
+        None if takes_files => bail!("{command} which files? Name them behind it"),
+        Some(file) if !takes_files => bail!("{} is one argument too many", file.display()),
+        _ => {}
+    }
     Ok(move || work(options))
 }
 
@@ -113,7 +122,7 @@ fn options(mut parser: Parser) -> Result<Options> {
             Arg::Long("timestamp") => options.signing.timestamp = Some(parser.value()?.string()?),
             Arg::Long("json") => options.json = true,
             Arg::Value(file) => options.files.push(file.into()),
-            other => return Err(anyhow::Error::from(other.unexpected()).context(USAGE)),
+            other => bail!("{}\n\n{USAGE}", other.unexpected()),
         }
     }
     Ok(options)

@@ -364,6 +364,8 @@ fn a_command_line_that_is_none_is_refused() {
         "xtask bench more",
         "xtask package --sign nobody",
         "xtask package --sing test",
+        "xtask package more",
+        "run -p package -- sign --sign test",
         "run -p package -- verfy",
     ] {
         assert!(parse(bad).is_err(), "{bad} was accepted");

@@ -16,15 +16,20 @@ use kit::Architecture;
 /// If the driver can't be built or the packer can't be started.
 pub fn package(options: Vec<OsString>) -> Result<ExitCode> {
     kit::setup(kit::Purpose::Pack)?;
-    let status = packing()?
-        .args(options)
-        .status()
-        .context("can't run cargo")?;
-    Ok(if status.success() {
+    // Minutes of building are not spent on a mistyped option.
+    if !succeeds(packer().arg("options").args(&options))? {
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(if succeeds(packing()?.args(options))? {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn succeeds(command: &mut Command) -> Result<bool> {
+    let status = command.status().context("can't run cargo")?;
+    Ok(status.success())
 }
 
 /// Builds drivers and custom actions for every architecture, and answers with the
