@@ -12,6 +12,7 @@ mod package;
 pub mod qemu;
 pub mod same;
 mod unit;
+mod windows;
 
 use std::{
     fmt::Display,
@@ -42,6 +43,7 @@ pub const SUITES: &[Suite] = &[
     ("crash", crash::run),
     ("faults", faults::run),
     ("errors", errors::run),
+    ("windows", windows::run),
     ("package", package::run),
     ("msi", msi::run),
 ];

@@ -33,6 +33,10 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// How long a key is held.
 const KEY: Duration = Duration::from_millis(100);
 
+/// Resets that follow each other faster are one restart: firmware tries several
+/// ways to reset the machine.
+const RESTART: Duration = Duration::from_millis(500);
+
 /// A guest that restarts this often never comes up. Windows restarts a few times
 /// while it is set up.
 const RESTARTS: usize = 10;
@@ -304,6 +308,8 @@ struct Session<'a> {
     /// The panic events.
     events: Vec<String>,
     restarts: usize,
+    /// The last reset.
+    reset: Option<Instant>,
     off: bool,
     /// When something last happened to the guest.
     last: Instant,
@@ -338,6 +344,7 @@ impl<'a> Session<'a> {
             looked_at: 0,
             events: Vec::new(),
             restarts: 0,
+            reset: None,
             off: false,
             last: start,
             crashed: None,
@@ -366,6 +373,10 @@ impl<'a> Session<'a> {
                 self.looked_at += 1;
                 let what = match event.name.as_str() {
                     "RESET" => {
+                        let before = self.reset.replace(event.at);
+                        if before.is_some_and(|before| event.at - before < RESTART) {
+                            continue;
+                        }
                         self.restarts += 1;
                         "restarts".to_owned()
                     }

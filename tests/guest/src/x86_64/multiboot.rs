@@ -108,10 +108,11 @@ impl Information {
     /// # Safety
     ///
     /// A Multiboot2 loader passed the address, and it is mapped one to one.
-    pub unsafe fn new(address: usize) -> Self {
-        let start: *const u8 = core::ptr::with_exposed_provenance(address);
+    pub const unsafe fn new(address: usize) -> Self {
+        let size: *const u32 = core::ptr::with_exposed_provenance(address);
         // SAFETY: it begins with its size, and is aligned to 8 bytes.
-        let size = unsafe { start.cast::<u32>().read() };
+        let size = unsafe { size.read() };
+        let start = core::ptr::with_exposed_provenance(address);
         // SAFETY: it has that size, and nothing writes there.
         let bytes = unsafe { core::slice::from_raw_parts(start, size as usize) };
         Self { bytes }
