@@ -61,7 +61,9 @@ fn size(architecture: Architecture) -> Result<()> {
 }
 
 fn crash_path(image: &[u8], kernel: &Path) -> Result<()> {
-    println!("crash path: instructions from the callback's entry to the byte; stack in bytes");
+    println!(
+        "crash path: instructions from the callback's entry to the byte (ARM64: by disassembly); stack in bytes"
+    );
     for device in ["pvpanic", "pvpanic-pci"] {
         for (event, crash) in [("PANICKED", "no-dump"), ("CRASH_LOADED", "dump")] {
             let outcome = boot(image, kernel, device, crash, "observe\n")?;
@@ -117,12 +119,16 @@ fn crash_path_on_arm64() -> Result<()> {
 fn to_the_byte(disassembly: &str) -> Option<(usize, bool)> {
     let mut before = "";
     let mut uses_stack = false;
-    let instructions = disassembly
-        .lines()
-        .filter_map(|line| line.split_once(":\t").map(|(_, instruction)| instruction));
+    let instructions = disassembly.lines().filter_map(|line| {
+        let (address, instruction) = line.split_once(':')?;
+        u64::from_str_radix(address.trim(), 16).ok()?;
+        Some(instruction.trim())
+    });
     for (index, instruction) in instructions.enumerate() {
         let name = instruction.split_whitespace().next()?;
-        uses_stack |= instruction.contains("sp");
+        uses_stack |= instruction
+            .split(|letter: char| !letter.is_alphanumeric())
+            .any(|word| word == "sp");
         match name {
             "strb" if before == "dsb" => return Some((index + 1, uses_stack)),
             "b" | "bl" | "br" | "blr" | "ret" => return None,
@@ -219,8 +225,9 @@ mod tests {
 
     #[test]
     fn instructions_are_counted_up_to_the_store_behind_a_barrier() {
-        let text = "a.sys:\n\n0 <f>:\n 1000:\tldrb\tw8, [x1]\n 1004:\tstrb\tw8, [x1]\n \
-                    1008:\tdsb\tsy\n 100c:\tstrb\tw8, [x9]\n";
+        let text = "a.sys:\tfile format coff-arm64\n\n1000 <f>:\n1000:     \tldrb\tw8, [x1]\n\
+                    1004:     \tstrb\tw8, [x1]\n1008:     \tdsb\tsy\n\
+                    100c:     \tstrb\tw8, [x9]\n";
         assert_eq!(to_the_byte(text), Some((4, false)));
         assert_eq!(to_the_byte(&text.replace("[x1]", "[sp]")), Some((4, true)));
         for elsewhere in ["ret", "bl\t0x2000"] {
