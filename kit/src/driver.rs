@@ -61,10 +61,10 @@ fn build_with_microsofts_kit(
     progress: &mut Progress,
 ) -> Result<PathBuf> {
     let target = cargo::target_folder(workspace);
-    let mut command = Command::new("cargo");
+    resource::compile(workspace)?;
+    let mut command = cargo::command(workspace, &Toolchain::Installed);
     command
-        .current_dir(workspace)
-        .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
+        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"))
         .args(["build", "--locked", "--package", "pvpanic"])
         .args(["--profile", "driver"])
         .args(["--target", architecture.windows_target()])

@@ -38,7 +38,7 @@ pub use debian::{libvirt_root, qemu};
 pub use driver::{build_driver, build_driver_in};
 pub use functions::released_versions;
 pub use guest::build_guest;
-pub use lint::clippy_driver;
+pub use lint::{check_windows_host, clippy_driver};
 pub use setup::{Package, Purpose, packages, setup};
 pub use structures::check_structures;
 pub use windows_dll::{build_windows_dll, clippy_windows_dll};

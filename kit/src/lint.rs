@@ -3,7 +3,14 @@
 use anyhow::Result;
 
 use crate::{
-    architecture::Architecture, cargo, driver::Build, guest, progress::Progress, workspace,
+    architecture::Architecture,
+    cargo,
+    driver::{Build, lock},
+    guest,
+    progress::Progress,
+    toolchain::Toolchain,
+    vendor::Vendor,
+    workspace,
 };
 
 /// Runs the compiler's own clippy over the driver and the test kernel's
@@ -40,6 +47,32 @@ pub fn clippy_driver(architecture: Architecture) -> Result<()> {
         .env("RUSTC_WORKSPACE_WRAPPER", &clippy)
         .env("CLIPPY_ARGS", DENY_WARNINGS);
     cargo::run(command, &log, &mut progress)
+}
+
+/// Compiles what builds and packs the driver on a Windows host, without linking.
+///
+/// # Errors
+///
+/// If something in it is for Linux alone.
+pub fn check_windows_host() -> Result<()> {
+    let workspace = workspace::root();
+    let mut progress = Progress::new("Checking the commands of a Windows host");
+    let _lock = lock(&workspace)?;
+    let toolchain = Toolchain::find(&workspace, Architecture::X64, &mut progress)?;
+    let vendor = Vendor::prepare(&workspace, &toolchain, &mut progress)?;
+    let mut command = cargo::command(&workspace, &toolchain);
+    command
+        .args(["check", "--locked", "--package", "xtask"])
+        .args(["--package", "package"])
+        .args(toolchain.program_arguments(Architecture::X64.windows_target()))
+        .args(vendor.arguments())
+        .arg("--target-dir")
+        .arg(workspace.join("target/windows-host"));
+    cargo::run(
+        command,
+        &workspace.join("target/windows-host.log"),
+        &mut progress,
+    )
 }
 
 /// As `cargo clippy` passes it.

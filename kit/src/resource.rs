@@ -19,11 +19,18 @@ pub fn compile(workspace: &Path) -> Result<()> {
         return Ok(());
     }
     workspace::write_if_changed(&source, text.as_bytes())?;
+    let mut tool = if cfg!(windows) {
+        // Of the Windows SDK.
+        Command::new("rc")
+    } else {
+        let mut tool = Command::new(llvm::tool("llvm-rc"));
+        tool.arg("/no-preprocess");
+        tool
+    };
     // Names alone: a path like /ci/... reads as the option /C.
     llvm::run(
-        Command::new(llvm::tool("llvm-rc"))
-            .current_dir(&folder)
-            .args(["/no-preprocess", "/fo", "pvpanic.res", "pvpanic.rc"]),
+        tool.current_dir(&folder)
+            .args(["/fo", "pvpanic.res", "pvpanic.rc"]),
     )
 }
 

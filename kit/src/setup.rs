@@ -92,6 +92,12 @@ const PACKAGES: &[Package] = &[
     ),
     package(
         Purpose::Boot,
+        "qemu-utils",
+        "/usr/bin/qemu-img",
+        "makes disk images",
+    ),
+    package(
+        Purpose::Boot,
         "qemu-system-x86",
         "/usr/bin/qemu-system-x86_64",
         "the machine that the tests run on",
@@ -158,6 +164,12 @@ const PACKAGES: &[Package] = &[
     ),
     package(
         Purpose::Test,
+        "python3-pip",
+        "/usr/bin/pip3",
+        "fetches what checks the workflows",
+    ),
+    package(
+        Purpose::Test,
         "wine",
         "/usr/bin/wine",
         "installs the package as Have Disk does",
@@ -203,12 +215,6 @@ const PACKAGES: &[Package] = &[
         "mtools",
         "/usr/bin/mformat",
         "makes the EFI system partition of those images",
-    ),
-    package(
-        Purpose::Test,
-        "qemu-utils",
-        "/usr/bin/qemu-img",
-        "makes one of those images a qcow2 file",
     ),
 ];
 

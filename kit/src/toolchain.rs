@@ -50,7 +50,8 @@ impl Toolchain {
         architecture: Architecture,
         progress: &mut Progress,
     ) -> Result<Self> {
-        if has_targets(architecture) {
+        // There is nothing to unpack on Windows.
+        if cfg!(windows) || has_targets(architecture) {
             return Ok(Self::Installed);
         }
         let folder = workspace.join("target/toolchain");
@@ -97,6 +98,15 @@ impl Toolchain {
             if is_bare(target) {
                 arguments.push("-Zbuild-std-features=compiler-builtins-mem".to_owned());
             }
+        }
+        arguments
+    }
+
+    /// The same for programs, which have the whole library.
+    pub fn program_arguments(&self, target: &str) -> Vec<String> {
+        let mut arguments = vec!["--target".to_owned(), target.to_owned()];
+        if matches!(self, Self::Unpacked(_)) {
+            arguments.push("-Zbuild-std=std,panic_unwind".to_owned());
         }
         arguments
     }

@@ -162,11 +162,14 @@ fn carriers(
         name: format!("{base}.cdx.json"),
         bytes: media::sbom(workspace, VERSION, &inside, date)?.into_bytes(),
     });
-    let label = format!("PVPANIC_{}", VERSION.replace(['.', '-', '+'], "_")).to_uppercase();
-    files.push(File {
-        name: format!("{base}.iso"),
-        bytes: media::iso(packages, &label, date, within)?,
-    });
+    // xorriso, which writes it, is not for Windows.
+    if !cfg!(windows) {
+        let label = format!("PVPANIC_{}", VERSION.replace(['.', '-', '+'], "_")).to_uppercase();
+        files.push(File {
+            name: format!("{base}.iso"),
+            bytes: media::iso(packages, &label, date, within)?,
+        });
+    }
     Ok(files)
 }
 

@@ -37,7 +37,14 @@ pub fn find() -> Kit {
     Kit {
         infverif: newest(&root.join("Tools"), &["x64", "infverif.exe"]),
         inf2cat: newest(&root.join("bin"), &["x86", "Inf2Cat.exe"]),
-        signtool: newest(&root.join("bin"), &["x64", "signtool.exe"]),
+        signtool: [
+            // With the kit from NuGet, the SDK is in a folder of its own.
+            std::env::var_os("WindowsSdkBinPath").map(PathBuf::from),
+            Some(root.join("bin")),
+        ]
+        .into_iter()
+        .flatten()
+        .find_map(|within| newest(&within, &["x64", "signtool.exe"])),
     }
 }
 

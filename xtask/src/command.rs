@@ -1,6 +1,6 @@
 //! The command line, parsed whole before any of it runs.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::PathBuf};
 
 use anyhow::{Result, bail};
 use kit::Architecture;
@@ -11,6 +11,7 @@ use lexopt::{
 
 use crate::{
     options::{Driver, Options},
+    sizes,
     test::{self, Suite},
     windows,
 };
@@ -52,10 +53,12 @@ usage: cargo xtask COMMAND
              --sign none|test|pfx:FILE|pkcs11:URI, --timestamp URL, --out DIR, --json
              --pkcs11-module FILE, --certificates FILE    for a key in a token
   test     all tests, or one suite: format, lint, unit, image, nt, same, qemu, crash,
-           faults, errors, windows, package or msi
+           faults, errors, windows, workflows, package or msi
   mutants  the driver with one fault in it, again and again
   coverage the driver's lines that run in the test kernel, and why others don't
   bench    sizes and times
+  sizes    the structures' sizes as this host's kit has them
+             --against FILE              compare with what another host printed
 ";
 
 /// What is asked for.
@@ -83,6 +86,8 @@ pub enum Command {
     Coverage,
     /// `bench`.
     Bench,
+    /// `sizes`, with the list to compare with.
+    Sizes(Option<PathBuf>),
 }
 
 /// Parses what follows a command's name.
@@ -124,6 +129,7 @@ pub const COMMANDS: &[(&str, Parse)] = &[
     ("mutants", |parser| alone(parser, Command::Mutants)),
     ("coverage", |parser| alone(parser, Command::Coverage)),
     ("bench", |parser| alone(parser, Command::Bench)),
+    ("sizes", |parser| sizes::parse(parser).map(Command::Sizes)),
 ];
 
 impl Command {

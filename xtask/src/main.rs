@@ -1,29 +1,45 @@
 //! The commands of this repository.
 
+#[cfg(unix)]
 mod bench;
+#[cfg(unix)]
 mod command;
+#[cfg(unix)]
 mod coverage;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod documents;
+#[cfg(unix)]
 mod elsewhere;
+#[cfg(unix)]
 mod mutants;
+#[cfg(unix)]
 mod options;
 mod package;
+#[cfg(unix)]
 mod patch;
+#[cfg(unix)]
 mod run;
+mod sizes;
+#[cfg(unix)]
 mod story;
+#[cfg(unix)]
 mod test;
+#[cfg(unix)]
 mod windows;
+#[cfg(not(unix))]
+mod windows_host;
 
 use std::process::ExitCode;
 
+#[cfg(unix)]
 use anyhow::Result;
 use lexopt::Parser;
 
+#[cfg(unix)]
 use crate::command::Command;
 
 fn main() -> ExitCode {
-    match Command::parse(&mut Parser::from_env()).and_then(run_command) {
+    match dispatch(&mut Parser::from_env()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -32,8 +48,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_command(command: Command) -> Result<ExitCode> {
-    match command {
+#[cfg(not(unix))]
+use windows_host::run as dispatch;
+
+#[cfg(unix)]
+fn dispatch(parser: &mut Parser) -> Result<ExitCode> {
+    match Command::parse(parser)? {
         Command::Help => print!("{}", command::USAGE),
         Command::Setup => kit::setup(kit::Purpose::Test)?,
         Command::Build(architecture) => {
@@ -47,6 +67,7 @@ fn run_command(command: Command) -> Result<ExitCode> {
         Command::Mutants => return mutants::run(),
         Command::Coverage => return coverage::coverage(),
         Command::Bench => bench::bench()?,
+        Command::Sizes(against) => return sizes::sizes(against.as_deref()),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -41,12 +41,22 @@ fn succeeds(command: &mut Command) -> Result<bool> {
 pub fn packing() -> Result<Command> {
     let mut command = packer();
     command.arg("package");
-    for architecture in Architecture::ALL {
-        kit::build_driver(architecture)?;
+    for &architecture in architectures() {
+        let driver = kit::build_driver(architecture)?;
+        command.arg("--driver").arg(driver);
         let actions = kit::build_windows_dll(architecture, "installer-action", "pvpanic_action")?;
         command.arg("--actions").arg(actions);
     }
     Ok(command)
+}
+
+/// What this host has a kit for: Microsoft's is for one architecture.
+const fn architectures() -> &'static [Architecture] {
+    if cfg!(windows) {
+        &[Architecture::X64]
+    } else {
+        &Architecture::ALL
+    }
 }
 
 /// The packing program, without its arguments.

@@ -13,6 +13,7 @@ pub mod qemu;
 pub mod same;
 mod unit;
 mod windows;
+mod workflows;
 
 use std::{
     fmt::Display,
@@ -44,6 +45,7 @@ pub const SUITES: &[Suite] = &[
     ("faults", faults::run),
     ("errors", errors::run),
     ("windows", windows::run),
+    ("workflows", workflows::run),
     ("package", package::run),
     ("msi", msi::run),
 ];

@@ -30,4 +30,8 @@ pub fn run(tally: &mut Tally) {
             kit::clippy_driver(architecture),
         );
     }
+    tally.check(
+        "what builds and packs compiles for a Windows host",
+        kit::check_windows_host(),
+    );
 }
