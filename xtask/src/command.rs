@@ -13,7 +13,7 @@ use crate::{
     options::{Driver, Options},
     sizes,
     test::{self, Suite},
-    windows,
+    windows, windows_image,
 };
 
 /// What `--help` prints.
@@ -49,11 +49,26 @@ usage: cargo xtask COMMAND
              --out DIR                   for screenshots and the serial log (target/windows/IMAGE)
              --junit FILE, --json        a report for machines
              -- ARGUMENTS                for QEMU, behind all others
+  windows-image  install Windows and the driver, unattended, on a new disk image
+             --iso FILE, --out FILE      Microsoft's medium; the qcow2 image to make
+             --release R                 2016, 2019, 2022, 2025, 10 or 11
+             --edition NAME              the image on the medium (Standard, or Pro)
+             --product-key KEY           where the medium wants one
+             --language TAG              of the medium (en-US)
+             --password P                of the account Administrator (Change-Me-1)
+             --firmware bios|uefi        without Secure Boot (uefi)
+             --virtio-win FILE           virtio-win's ISO: installs the guest agent from it
+             --dump KIND                 none, complete, kernel, small, automatic or active
+             --report-dump-end 0|1|2     the driver's ReportDumpEnd
+             --script FILE.ps1           runs at the end, in the guest
+             --size GIB                  of the disk (40)
+             --accel tcg|kvm             QEMU's accelerator (tcg)
+             --timeout S, --stuck S      for the whole (21600); without any change (2700)
   package  the driver package, its media and signatures, under target/dist
              --sign none|test|pfx:FILE|pkcs11:URI, --timestamp URL, --out DIR, --json
              --pkcs11-module FILE, --certificates FILE    for a key in a token
   test     all tests, or one suite: format, lint, unit, image, nt, same, qemu, crash,
-           faults, errors, windows, workflows, package or msi
+           faults, errors, windows, windows-image, workflows, package or msi
   mutants  the driver with one fault in it, again and again
   coverage the driver's lines that run in the test kernel, and why others don't
   bench    sizes and times
@@ -76,6 +91,8 @@ pub enum Command {
     Run(Options),
     /// `windows`.
     Windows(windows::Options),
+    /// `windows-image`.
+    WindowsImage(windows_image::Options),
     /// `package`, with the packer's options.
     Package(Vec<OsString>),
     /// `test`, with the one suite that is named.
@@ -114,6 +131,9 @@ pub const COMMANDS: &[(&str, Parse)] = &[
     }),
     ("windows", |parser| {
         windows::Options::parse(parser).map(Command::Windows)
+    }),
+    ("windows-image", |parser| {
+        windows_image::Options::parse(parser).map(Command::WindowsImage)
     }),
     ("package", |parser| {
         Ok(Command::Package(parser.raw_args()?.collect()))

@@ -28,6 +28,8 @@ mod test;
 mod windows;
 #[cfg(not(unix))]
 mod windows_host;
+#[cfg(unix)]
+mod windows_image;
 
 use std::process::ExitCode;
 
@@ -62,6 +64,7 @@ fn dispatch(parser: &mut Parser) -> Result<ExitCode> {
         Command::Demo(options) => return run::demo(&options),
         Command::Run(options) => return run::run(&options),
         Command::Windows(options) => return windows::windows(&options),
+        Command::WindowsImage(options) => return windows_image::windows_image(&options),
         Command::Package(options) => return package::package(options),
         Command::Test(suite) => return test::test(suite),
         Command::Mutants => return mutants::run(),

@@ -13,6 +13,7 @@ pub mod qemu;
 pub mod same;
 mod unit;
 mod windows;
+mod windows_image;
 mod workflows;
 
 use std::{
@@ -46,6 +47,7 @@ pub const SUITES: &[Suite] = &[
     ("errors", errors::run),
     ("windows", windows::run),
     ("workflows", workflows::run),
+    ("windows-image", windows_image::run),
     ("package", package::run),
     ("msi", msi::run),
 ];

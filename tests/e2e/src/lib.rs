@@ -7,10 +7,12 @@
 //!
 //! [`windows`] does the same to a disk image that somebody brings, which it knows
 //! nothing of: it looks at the [`screen`] and asks the guest's [`agent`].
+//! [`install`] watches Windows Setup make such an image.
 
 pub mod agent;
 pub mod contract;
 pub mod guest;
+pub mod install;
 pub mod matrix;
 pub mod qemu;
 pub mod qmp;

@@ -591,19 +591,7 @@ fn command(config: &Config, folder: &Folder, agent: &Path) -> Result<Command> {
         // The file that takes the guest's writes, without a name, goes there.
         .env("TMPDIR", &config.out);
     if config.firmware == Firmware::Uefi {
-        let variables = folder.join("variables.fd");
-        fs::copy(OVMF_VARIABLES, &variables).with_context(|| {
-            format!("can't copy {OVMF_VARIABLES}: `cargo xtask setup` installs it")
-        })?;
-        for (options, file) in [
-            (",readonly=on", Path::new(OVMF_CODE)),
-            ("", variables.as_path()),
-        ] {
-            let file = escape(file)?;
-            command
-                .arg("-drive")
-                .arg(format!("if=pflash,format=raw{options},file={file}"));
-        }
+        firmware(&mut command, folder)?;
     }
     for device in &config.disk {
         command.args(["-device", device]);
@@ -623,4 +611,21 @@ fn command(config: &Config, folder: &Folder, agent: &Path) -> Result<Command> {
     };
     command.args(&config.arguments);
     Ok(command)
+}
+
+/// OVMF, with a fresh copy of its variables in `folder`.
+pub(crate) fn firmware(command: &mut Command, folder: &Folder) -> Result<()> {
+    let variables = folder.join("variables.fd");
+    fs::copy(OVMF_VARIABLES, &variables)
+        .with_context(|| format!("can't copy {OVMF_VARIABLES}: `cargo xtask setup` installs it"))?;
+    for (options, file) in [
+        (",readonly=on", Path::new(OVMF_CODE)),
+        ("", variables.as_path()),
+    ] {
+        let file = escape(file)?;
+        command
+            .arg("-drive")
+            .arg(format!("if=pflash,format=raw{options},file={file}"));
+    }
+    Ok(())
 }
