@@ -68,7 +68,7 @@ usage: cargo xtask COMMAND
              --sign none|test|pfx:FILE|pkcs11:URI, --timestamp URL, --out DIR, --json
              --pkcs11-module FILE, --certificates FILE    for a key in a token
   test     all tests, or one suite: format, lint, unit, image, nt, same, qemu, crash,
-           faults, errors, windows, windows-image, workflows, package or msi
+           faults, libvirt, errors, windows, windows-image, workflows, package or msi
   mutants  the driver with one fault in it, again and again
   coverage the driver's lines that run in the test kernel, and why others don't
   bench    sizes and times

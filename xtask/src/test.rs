@@ -5,10 +5,12 @@ mod errors;
 mod faults;
 mod format;
 mod image;
+mod libvirt;
 mod lint;
 mod msi;
 mod nt;
 mod package;
+mod parallel;
 pub mod qemu;
 pub mod same;
 mod unit;
@@ -44,6 +46,7 @@ pub const SUITES: &[Suite] = &[
     ("qemu", qemu::run),
     ("crash", crash::run),
     ("faults", faults::run),
+    ("libvirt", libvirt::run),
     ("errors", errors::run),
     ("windows", windows::run),
     ("workflows", workflows::run),

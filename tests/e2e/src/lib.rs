@@ -13,6 +13,7 @@ pub mod agent;
 pub mod contract;
 pub mod guest;
 pub mod install;
+pub mod libvirt;
 pub mod matrix;
 pub mod qemu;
 pub mod qmp;

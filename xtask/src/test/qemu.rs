@@ -1,15 +1,6 @@
 //! The driver on real devices of QEMU's, in every situation, judged by QMP.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-    sync::{
-        atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, channel},
-    },
-    thread,
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 use e2e::{
@@ -18,7 +9,7 @@ use e2e::{
     run::{self, End, Outcome},
 };
 
-use super::{Tally, nt};
+use super::{Tally, nt, parallel};
 use crate::elsewhere::shipped;
 
 /// `STATUS_ACCESS_DENIED`, as the report has it.
@@ -66,9 +57,6 @@ impl Generation {
     }
 }
 
-/// Machines at a time.
-const WORKERS: usize = 2;
-
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
     let driver = shipped()?;
@@ -78,31 +66,28 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         .map(|generation| kit::qemu(generation.major))
         .collect::<Result<Vec<_>>>()?;
     let rows = matrix::rows();
-    let next = AtomicUsize::new(0);
-    let (sender, results) = channel();
-    thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            let sender = sender.clone();
-            let (rows, programs, next, driver, kernel) =
-                (&rows, &programs, &next, &driver, &kernel);
-            scope.spawn(move || {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(row) = rows.get(index / programs.len()) else {
-                        break;
-                    };
-                    let config = Config {
-                        program: programs[index % programs.len()].clone(),
-                        ..config(row, driver, kernel)
-                    };
-                    // Who listens has gone only if this program is ending.
-                    let _ = sender.send((index, run::run(&config)));
-                }
-            });
-        }
-        drop(sender);
-        print(&rows, &results, tally);
-    });
+    let jobs: Vec<_> = rows
+        .iter()
+        .flat_map(|row| programs.iter().map(move |program| (row, program)))
+        .collect();
+    let mut outcomes = Vec::new();
+    let mut first = true;
+    parallel::in_order(
+        &jobs,
+        |(row, program)| {
+            run::run(&Config {
+                program: (*program).clone(),
+                ..config(row, &driver, &kernel)
+            })
+        },
+        |(row, _), outcome| {
+            outcomes.push(outcome);
+            if outcomes.len() == GENERATIONS.len() {
+                print(row, std::mem::take(&mut outcomes), first, tally);
+                first = false;
+            }
+        },
+    );
     for minor in kit::released_versions() {
         tally.check(
             &format!("another driver, in C, for KMDF 1.{minor}"),
@@ -112,46 +97,33 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-/// Prints each row as soon as it has been run on every generation.
-fn print(rows: &[Row], results: &Receiver<(usize, Result<Outcome>)>, tally: &mut Tally) {
-    let mut early = BTreeMap::new();
-    for (number, row) in rows.iter().enumerate() {
-        let outcomes: Vec<Result<Outcome>> = (0..GENERATIONS.len())
-            .map(|generation| {
-                let wanted = number * GENERATIONS.len() + generation;
-                while !early.contains_key(&wanted) {
-                    let (index, outcome) = results.recv().context("it was not run")?;
-                    early.insert(index, outcome);
-                }
-                early.remove(&wanted).context("it was not run")?
-            })
-            .collect();
-        let column = |text: fn(&Outcome) -> String| {
-            outcomes.iter().fold(String::new(), |columns, outcome| {
-                let text = outcome.as_ref().map_or_else(|_| "no run".to_owned(), text);
-                format!("{columns} {text:<24}")
-            })
-        };
-        if number == 0 {
-            let versions = column(|outcome| format!("seen by {}", outcome.qemu));
-            println!("  {:<52} {:<28}{versions}", "situation", "expected");
-        }
-        let seen = column(|outcome| names(&outcome.panic_events()));
-        let line = format!("{:<44} {:<28}{seen}", row.name, names(&row.events));
-        let result =
-            outcomes
-                .into_iter()
-                .zip(&GENERATIONS)
-                .try_for_each(|(outcome, generation)| {
-                    outcome
-                        .and_then(|outcome| {
-                            judge(row, &outcome)?;
-                            generation.judge(row, &outcome)
-                        })
-                        .with_context(|| format!("QEMU {}", generation.major))
-                });
-        tally.check(line.trim_end(), result);
+/// Prints a row that was run on every generation, with the table's head before the
+/// first.
+fn print(row: &Row, outcomes: Vec<Result<Outcome>>, first: bool, tally: &mut Tally) {
+    let column = |text: fn(&Outcome) -> String| {
+        outcomes.iter().fold(String::new(), |columns, outcome| {
+            let text = outcome.as_ref().map_or_else(|_| "no run".to_owned(), text);
+            format!("{columns} {text:<24}")
+        })
+    };
+    if first {
+        let versions = column(|outcome| format!("seen by {}", outcome.qemu));
+        println!("  {:<52} {:<28}{versions}", "situation", "expected");
     }
+    let seen = column(|outcome| names(&outcome.panic_events()));
+    let line = format!("{:<44} {:<28}{seen}", row.name, names(&row.events));
+    let result = outcomes
+        .into_iter()
+        .zip(&GENERATIONS)
+        .try_for_each(|(outcome, generation)| {
+            outcome
+                .and_then(|outcome| {
+                    judge(row, &outcome)?;
+                    generation.judge(row, &outcome)
+                })
+                .with_context(|| format!("QEMU {}", generation.major))
+        });
+    tally.check(line.trim_end(), result);
 }
 
 /// The test kernel knows nothing of pvpanic: it runs a driver that is none, too,
