@@ -1,4 +1,4 @@
-//! `package`: builds the drivers and hands it to the program that packs, signs
+//! `package`: builds the drivers and hands them to the program that packs, signs
 //! and verifies. That one is a crate of its own, to keep this program small.
 
 use std::{
@@ -13,7 +13,7 @@ use kit::Architecture;
 ///
 /// # Errors
 ///
-/// If the driver can't be built or the packer can't be started.
+/// If a driver can't be built or the packer can't be started.
 pub fn package(options: Vec<OsString>) -> Result<ExitCode> {
     kit::setup(kit::Purpose::Pack)?;
     // Minutes of building are not spent on a mistyped option.

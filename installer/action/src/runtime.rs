@@ -15,7 +15,7 @@ use windows_sys::Win32::{
     },
 };
 
-/// The process's heap, whose blocks are aligned to 16 bytes on x64.
+/// The process's heap, whose blocks are aligned to 16 bytes on 64-bit Windows.
 ///
 /// Nothing is freed: the process ends with the installation, an action needs a
 /// few hundred KiB, and what is never freed can't be freed twice. It also keeps

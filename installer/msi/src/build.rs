@@ -173,6 +173,7 @@ fn rows(
     let rows = match table {
         "ActionText" => action_texts(),
         "AppSearch" => vec![
+            vec![text("PROCESSOR"), text("Processor")],
             vec![text("REPORTDUMPENDFOUND"), text("ReportDumpEnd")],
             vec![text("WINDOWSBUILD"), text("WindowsBuild")],
         ],
@@ -207,7 +208,7 @@ fn rows(
             .to_vec(),
         "File" => file_rows(files, contents.version)?,
         "Icon" => vec![vec![text("pvpanic.ico"), Value::Binary]],
-        "LaunchCondition" => launch_conditions(),
+        "LaunchCondition" => launch_conditions(contents.architecture),
         "Media" => vec![vec![
             number(1),
             number(i32::try_from(files.len())?),
@@ -219,6 +220,13 @@ fn rows(
         "Property" => properties(contents.version, product_code),
         // Root 2 is HKEY_LOCAL_MACHINE; type 2 a value, 16 the 64-bit registry.
         "RegLocator" => vec![
+            vec![
+                text("Processor"),
+                number(2),
+                text(r"SYSTEM\CurrentControlSet\Control\Session Manager\Environment"),
+                text("PROCESSOR_ARCHITECTURE"),
+                number(2 + 16),
+            ],
             vec![
                 text("ReportDumpEnd"),
                 number(2),
@@ -362,8 +370,8 @@ fn file_rows(files: &[(&str, &[u8])], version: &str) -> Result<Rows> {
     Ok(rows)
 }
 
-fn launch_conditions() -> Rows {
-    [
+fn launch_conditions(architecture: Architecture) -> Rows {
+    let mut conditions = vec![
         (
             "Installed OR WINDOWSBUILD >= 14393",
             "[ProductName] needs Windows 10 1607, Windows Server 2016 or later (build 14393); this \
@@ -379,9 +387,20 @@ fn launch_conditions() -> Rows {
             "Privileged",
             "[ProductName] is installed for the whole machine: run the installer as administrator.",
         ),
-    ]
-    .map(|(condition, description)| vec![text(condition), text(description)])
-    .to_vec()
+    ];
+    // Windows for ARM64 takes packages for x64, whose programs it emulates. It
+    // emulates no drivers. The other way round it refuses by itself.
+    if architecture == Architecture::X64 {
+        conditions.push((
+            "Installed OR PROCESSOR <> \"ARM64\"",
+            "This installer is for x64, and this Windows for ARM64: take \
+             pvpanic-[ProductVersion]-arm64.msi.",
+        ));
+    }
+    conditions
+        .into_iter()
+        .map(|(condition, description)| vec![text(condition), text(description)])
+        .collect()
 }
 
 fn properties(version: &str, product_code: &str) -> Rows {

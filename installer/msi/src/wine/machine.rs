@@ -13,6 +13,7 @@ const DEVICES: &str = r"HKLM\System\CurrentControlSet\Enum\ACPI\QEMU0001";
 const INF_PATH: &str = r"1\Properties\{A8B865DD-2E3D-4094-AD97-E593A70C75D6}\0005";
 const SERVICE: &str = r"HKLM\System\CurrentControlSet\Services\pvpanic";
 const WINDOWS: &str = r"HKLM\Software\Microsoft\Windows NT\CurrentVersion";
+const ENVIRONMENT: &str = r"HKLM\System\CurrentControlSet\Control\Session Manager\Environment";
 const UNINSTALL: &str = r"HKLM\Software\Microsoft\Windows\CurrentVersion\Uninstall";
 /// The service, and where Windows Installer remembers products.
 const REMEMBERED: [&str; 4] = [
@@ -193,6 +194,11 @@ impl Machine {
     /// Pretends to be another build of Windows.
     pub fn pretend(&self, build: &str) -> Result<()> {
         self.set(WINDOWS, "CurrentBuildNumber", "REG_SZ", build)
+    }
+
+    /// Pretends to be Windows for another processor.
+    pub fn pretend_processor(&self, name: &str) -> Result<()> {
+        self.set(ENVIRONMENT, "PROCESSOR_ARCHITECTURE", "REG_SZ", name)
     }
 
     /// Plugs the device in, without a driver.

@@ -10,7 +10,7 @@ use super::stage::{NEW, NEW_DATE, OLD_DATE, Stage};
 pub type Scenario = fn(&Stage) -> Result<Vec<u32>>;
 
 /// All of them, by what they show.
-pub const SCENARIOS: [(&str, Scenario); 24] = [
+pub const SCENARIOS: [(&str, Scenario); 25] = [
     (
         "no device: the package is staged, and uninstall leaves nothing",
         without_device,
@@ -45,6 +45,7 @@ pub const SCENARIOS: [(&str, Scenario); 24] = [
     ),
     ("downgrade is refused", downgrade),
     ("Windows before build 14393 is refused", too_old),
+    ("Windows for ARM64 is refused", other_processor),
     (
         "signer not trusted: nothing is changed, name and cure are said",
         signer,
@@ -261,6 +262,21 @@ fn too_old(stage: &Stage) -> Result<Vec<u32>> {
     stage.machine.pretend("10586")?;
     let ended = stage.install("new.msi", &[])?;
     code(&ended, 1603)?;
+    stage.machine.is_as(&before)?;
+    Ok(vec![ended.code])
+}
+
+fn other_processor(stage: &Stage) -> Result<Vec<u32>> {
+    let before = stage.machine.picture()?;
+    stage.machine.pretend_processor("ARM64")?;
+    let ended = stage.install("new.msi", &[])?;
+    code(&ended, 1603)?;
+    // Wine's log has the action, and not the sentence.
+    says(&ended, &["Action start", ": LaunchConditions."])?;
+    ensure!(
+        !ended.log.contains(": CostInitialize."),
+        "it was refused for another reason"
+    );
     stage.machine.is_as(&before)?;
     Ok(vec![ended.code])
 }

@@ -125,6 +125,7 @@ impl Stage {
     pub fn reset(&self) -> Result<()> {
         self.machine.release_knobs()?;
         self.machine.pretend(BUILD)?;
+        self.machine.pretend_processor("AMD64")?;
         for name in ["new.msi", "old.msi"] {
             if !self.machine.products()?.is_empty() {
                 self.remove(name)?;
