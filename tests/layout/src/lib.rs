@@ -4,7 +4,7 @@
 //! a Windows machine.
 //!
 //! Compared are size, alignment and the offset of every field that both name.
-//! Built for `x86_64-pc-windows-msvc` only.
+//! Built for Windows only, on x64 and on ARM64.
 #![no_std]
 #![cfg(windows)]
 
