@@ -22,7 +22,7 @@ use e2e::{
 use kit::Architecture;
 
 pub use self::options::Options;
-use crate::{package::packer, story};
+use crate::{package::packer, run::exit, story};
 
 /// The machine, the same as that of `windows`.
 const MACHINE: &str = "q35";
@@ -34,6 +34,8 @@ const MACHINE: &str = "q35";
 /// If it could not be tried at all.
 pub fn windows_image(options: &Options) -> Result<ExitCode> {
     check_files(options)?;
+    // Before anything is built.
+    answers::answer_file(options)?;
     kit::setup(kit::Purpose::Pack)?;
     let target = kit::root().join("target");
     let name = options.out.file_stem().unwrap_or_default();
@@ -52,11 +54,7 @@ pub fn windows_image(options: &Options) -> Result<ExitCode> {
         "The last screen and the serial log are in {}.",
         folder.display()
     );
-    Ok(if outcome.verdict == Verdict::Installed {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit(outcome.verdict == Verdict::Installed))
 }
 
 /// Makes the package with a test signature, in the folder `out`.

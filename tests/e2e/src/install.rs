@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     qemu::{Folder, Qemu, escape},
     screen::Screen,
-    windows::{Firmware, Moment, firmware},
+    windows::{Firmware, Moment, firmware, machine},
 };
 
 /// How each line begins that the guest writes to COM1 for the host.
@@ -301,11 +301,7 @@ impl Session<'_> {
     }
 
     fn screen(&mut self) -> Result<Screen> {
-        self.qemu
-            .qmp
-            .execute("screendump", &json!({"filename": self.look}))?;
-        let picture = fs::read(&self.look).context("QEMU wrote no picture of the screen")?;
-        Screen::parse(&picture)
+        Screen::take(&mut self.qemu.qmp, &self.look)
     }
 }
 
@@ -316,13 +312,8 @@ impl Session<'_> {
 ///
 /// If a path is one that QEMU does not take.
 pub fn command(config: &Config, folder: &Folder) -> Result<Command> {
-    let mut command = Command::new("qemu-system-x86_64");
+    let mut command = machine(&config.machine, &config.accelerator);
     command
-        .args(["-machine", &config.machine, "-accel", &config.accelerator])
-        .args(["-cpu", "max", "-smp", "2", "-m", "4G"])
-        // Windows takes the clock for local time.
-        .args(["-rtc", "base=localtime", "-vga", "std"])
-        .args(["-action", "panic=none,reboot=reset,shutdown=pause"])
         .arg("-chardev")
         .arg(format!(
             "stdio,id=serial,signal=off,logfile={}",

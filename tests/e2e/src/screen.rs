@@ -1,6 +1,11 @@
 //! The guest's screen, as QEMU's `screendump` writes it.
 
+use std::{fs, path::Path};
+
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use crate::qmp::Qmp;
 
 /// Bytes of a pixel.
 const PIXEL: usize = 3;
@@ -16,6 +21,17 @@ pub struct Screen {
 }
 
 impl Screen {
+    /// Takes a picture, which QEMU writes to `file`.
+    ///
+    /// # Errors
+    ///
+    /// If QEMU takes none or is gone.
+    pub fn take(qmp: &mut Qmp, file: &Path) -> Result<Self> {
+        qmp.execute("screendump", &json!({"filename": file}))?;
+        let picture = fs::read(file).context("QEMU wrote no picture of the screen")?;
+        Self::parse(&picture)
+    }
+
     /// Reads a picture in binary PPM, which is QEMU's default.
     ///
     /// # Errors

@@ -547,11 +547,7 @@ impl<'a> Session<'a> {
     }
 
     fn screen(&mut self) -> Result<Screen> {
-        self.qemu
-            .qmp
-            .execute("screendump", &json!({"filename": self.look}))?;
-        let picture = fs::read(&self.look).context("QEMU wrote no picture of the screen")?;
-        Screen::parse(&picture)
+        Screen::take(&mut self.qemu.qmp, &self.look)
     }
 
     /// Keeps a picture of the screen.
@@ -572,14 +568,8 @@ const DISK: &str = "disk";
 fn command(config: &Config, folder: &Folder, agent: &Path) -> Result<Command> {
     let image = fs::canonicalize(&config.image)
         .with_context(|| format!("can't find the image {}", config.image.display()))?;
-    let mut command = Command::new("qemu-system-x86_64");
+    let mut command = machine(&config.machine, &config.accelerator);
     command
-        .args(["-machine", &config.machine, "-accel", &config.accelerator])
-        .args(["-cpu", "max", "-smp", "2", "-m", "4G"])
-        // Windows takes the clock for local time.
-        .args(["-rtc", "base=localtime", "-vga", "std"])
-        // The guest runs on after an event, and can be looked at when it is off.
-        .args(["-action", "panic=none,reboot=reset,shutdown=pause"])
         .arg("-serial")
         .arg(format!("file:{}", serial_log(config).display()))
         .arg("-drive")
@@ -611,6 +601,19 @@ fn command(config: &Config, folder: &Folder, agent: &Path) -> Result<Command> {
     };
     command.args(&config.arguments);
     Ok(command)
+}
+
+/// QEMU with what Windows needs of a machine, but for its drives.
+pub(crate) fn machine(machine: &str, accelerator: &str) -> Command {
+    let mut command = Command::new("qemu-system-x86_64");
+    command
+        .args(["-machine", machine, "-accel", accelerator])
+        .args(["-cpu", "max", "-smp", "2", "-m", "4G"])
+        // Windows takes the clock for local time.
+        .args(["-rtc", "base=localtime", "-vga", "std"])
+        // The guest runs on after an event, and can be looked at when it is off.
+        .args(["-action", "panic=none,reboot=reset,shutdown=pause"]);
+    command
 }
 
 /// OVMF, with a fresh copy of its variables in `folder`.
