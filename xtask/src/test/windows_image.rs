@@ -118,7 +118,7 @@ pub fn run(tally: &mut Tally) -> Result<()> {
                 "--firmware",
                 firmware,
                 "--product-key",
-                "A-B",
+                "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE",
             ])
             .and_then(|options| answers::answer_file(&options))
             .map(drop),
@@ -189,7 +189,11 @@ fn own_values() -> Result<()> {
             .any(|node| node.text() == Some(edition)),
         "the edition is not in the answer file"
     );
-    for bad in [["--edition", ""], ["--password", ""], ["--product-key", ""]] {
+    for bad in [
+        ["--edition", ""],
+        ["--password", ""],
+        ["--product-key", "AAAAA-BBBBB"],
+    ] {
         let options = options(&["--release", "10", bad[0], bad[1]])?;
         ensure!(
             answers::answer_file(&options).is_err(),

@@ -43,6 +43,8 @@ enum Kind {
     Word(&'static [&'static str]),
     /// As many characters at most; none is no value.
     Text(usize),
+    /// Five groups of five letters and digits.
+    ProductKey,
 }
 
 /// A setting that is documented: component, path, passes and value. Its page in
@@ -149,7 +151,7 @@ const KNOWN: &[Known] = &[
     ),
     (SETUP, "ImageInstall/OSImage/WillShowUI", &[PE], SHOW),
     (SETUP, "UserData/AcceptEula", &[PE], Kind::Bool),
-    (SETUP, "UserData/ProductKey/Key", &[PE], Kind::Text(29)),
+    (SETUP, "UserData/ProductKey/Key", &[PE], Kind::ProductKey),
     (SETUP, "UserData/ProductKey/WillShowUI", &[PE], SHOW),
     (
         SETUP,
@@ -571,12 +573,21 @@ impl Within<'_> {
             Kind::Bool => ["true", "false"].contains(&value),
             Kind::Number => value.parse::<u32>().is_ok(),
             Kind::Word(words) => words.contains(&value),
+            Kind::ProductKey => is_product_key(value),
             Kind::Text(most) => !value.is_empty() && value.chars().count() <= *most,
         };
         if !good {
             self.faults.push(format!("{what} can't be {value:?}"));
         }
     }
+}
+
+fn is_product_key(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    groups.len() == 5
+        && groups
+            .iter()
+            .all(|group| group.len() == 5 && group.bytes().all(|it| it.is_ascii_alphanumeric()))
 }
 
 /// What settings have to do with each other.
