@@ -41,6 +41,10 @@ const APART: Duration = Duration::from_secs(2);
 /// then a boot loader reads Setup itself.
 const PAST_THE_QUESTION: u64 = 8 << 20;
 
+/// How long a key is pressed for that question. Firmware that finds nothing to
+/// boot would be kept busy by it for ever.
+const ASKS: Duration = Duration::from_mins(5);
+
 /// The name of the disk's drive.
 const DISK: &str = "disk";
 
@@ -199,7 +203,7 @@ impl Session<'_> {
             if self.start.elapsed() > self.config.timeout {
                 return Ok(Verdict::Timeout);
             }
-            if self.restarts == 0 && self.read < PAST_THE_QUESTION {
+            if self.restarts == 0 && self.read < PAST_THE_QUESTION && self.start.elapsed() < ASKS {
                 // "Press any key to boot from CD or DVD"
                 self.press("ret")?;
             }
