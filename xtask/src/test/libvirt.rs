@@ -6,7 +6,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, ensure};
 use e2e::libvirt::{
     domain::{self, Parts},
-    host::Host,
+    host::{self, Host},
     linux::Linux,
     table::{self, Crash, Guest, Row, Sight},
 };
@@ -16,6 +16,7 @@ use crate::elsewhere::shipped;
 
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
+    host::check_rights()?;
     let driver = shipped()?;
     let kernel = kit::build_guest()?;
     let root = kit::libvirt_root()?;
@@ -25,7 +26,7 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         println!("  {line}");
     }
     println!(
-        "  {:<84}{:<65}seen",
+        "  {:<85}{:<65}seen",
         "        guest, panic device, on_crash, crash", "expected"
     );
     let rows = table::rows();

@@ -270,7 +270,7 @@ fn xml(row: &Row, name: &str) -> String {
             };
             let boot = format!(
                 "<kernel>/test/vmlinuz</kernel><initrd>/test/{initrd}</initrd>\
-                 <cmdline>console=ttyS0{more}</cmdline>"
+                 <cmdline>console=ttyS0 quiet{more}</cmdline>"
             );
             (memory, boot, String::new())
         }

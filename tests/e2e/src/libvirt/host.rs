@@ -1,6 +1,7 @@
 //! libvirtd, by hand, in mount, process and network namespaces of its own.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io::{BufRead, BufReader},
     os::unix::fs::MetadataExt,
@@ -56,42 +57,46 @@ pub struct Host {
     _lock: File,
 }
 
+/// Checks, before anything is built, that namespaces can be made at all.
+///
+/// # Errors
+///
+/// Without root's rights.
+pub fn check_rights() -> Result<()> {
+    let user = fs::metadata("/proc/self").context("there is no /proc")?;
+    ensure!(
+        user.uid() == 0,
+        "libvirt is tested in namespaces of its own, which takes root's rights. Run it as root, \
+         or as root in a container that may mount (docker run --privileged)"
+    );
+    Ok(())
+}
+
 impl Host {
     /// Starts libvirtd in the Debian that is unpacked in `root`. `shared` is emptied;
     /// inside it is `/test`.
     ///
     /// # Errors
     ///
-    /// Without root's rights, where namespaces are forbidden, or if libvirtd does not
+    /// Where namespaces are forbidden, or if libvirtd does not
     /// answer: with what it said.
     pub fn start(root: &Path, shared: &Path) -> Result<Self> {
-        let user = fs::metadata("/proc/self").context("there is no /proc")?;
-        ensure!(
-            user.uid() == 0,
-            "libvirt is tested in namespaces of its own, which takes root's rights. Run it as \
-             root, or as root in a container that may mount (docker run --privileged)"
-        );
         let lock = lock(&shared.with_extension("lock"))?;
         lay_out(shared)?;
         let complaints = File::create(shared.join("host.log"))?;
-        let process = busybox(root)
-            .args([
-                "unshare",
-                "-m",
-                "-p",
-                "-n",
-                "-f",
-                "--propagation",
-                "private",
-            ])
+        // Not busybox's, which changes what it is told to leave unchanged.
+        let process = clean("unshare")
+            .args(["--mount", "--pid", "--net", "--fork"])
+            .args(["--propagation", "unchanged"])
             .arg(root.join("bin/busybox"))
             .arg("sh")
             .args([&shared.join("host.sh"), root, shared])
+            .arg(std::process::id().to_string())
             .stdin(Stdio::piped())
             .stdout(complaints.try_clone()?)
             .stderr(complaints)
             .spawn()
-            .context("can't run busybox")?;
+            .context("can't run unshare, which is in Debian's util-linux")?;
         let mut host = Self {
             process,
             init: 0,
@@ -205,6 +210,8 @@ impl Host {
         let mut command = busybox(&self.root);
         command
             .args(["nsenter", "-t", &self.init.to_string(), "-m", "-p", "-n"])
+            // In a chroot the namespace's own root is not this process's.
+            .args(["-r", "-w"])
             .arg(self.root.join("bin/busybox"))
             .arg("chroot")
             .arg(&self.root)
@@ -284,7 +291,12 @@ impl Drop for Host {
 
 /// The unpacked Debian's busybox, which needs nothing of the host's.
 fn busybox(root: &Path) -> Command {
-    let mut command = Command::new(root.join("bin/busybox"));
+    clean(root.join("bin/busybox"))
+}
+
+/// A program without what this process's environment says.
+fn clean(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
     command
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

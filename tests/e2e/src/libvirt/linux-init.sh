@@ -14,7 +14,7 @@ for module in pvpanic pvpanic-mmio pvpanic-pci; do
     box insmod "/$module.ko"
 done
 if [ -e /vmlinuz ]; then
-    kexec -p /vmlinuz --initrd=/initrd --append="console=ttyS0"
+    kexec -p /vmlinuz --initrd=/initrd --append="console=ttyS0 quiet"
     echo "a crash kernel is loaded: $(box cat /sys/kernel/kexec_crash_loaded)"
 fi
 echo "waiting"
