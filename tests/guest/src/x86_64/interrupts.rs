@@ -29,9 +29,10 @@ global_asm!(include_str!("exceptions.s"));
 const STACK_SIZE: usize = 64 << 10;
 
 /// The interrupt stack table's entries: a double fault may mean that the other
-/// stack is the trouble.
+/// stack is the trouble, and a non-maskable interrupt may come while that is in use.
 const STACK: u16 = 0;
 const DOUBLE_FAULT_STACK: u16 = 1;
+const NMI_STACK: u16 = 2;
 
 /// Vectors.
 const DEBUG: u8 = 1;
@@ -64,7 +65,7 @@ unsafe extern "C" {
 /// Loads descriptor tables of the guest's own, which last for good.
 pub fn enable() {
     let mut tss = TaskStateSegment::new();
-    for stack in [STACK, DOUBLE_FAULT_STACK] {
+    for stack in [STACK, DOUBLE_FAULT_STACK, NMI_STACK] {
         let memory = vec![0_u128; STACK_SIZE / size_of::<u128>()].leak();
         tss.interrupt_stack_table[usize::from(stack)] =
             VirtAddr::from_ptr(memory.as_ptr_range().end);
@@ -87,10 +88,10 @@ pub fn enable() {
 
     let idt: &'static mut [u128] = (0..EXCEPTIONS)
         .map(|vector| {
-            let stack = if vector == DOUBLE_FAULT {
-                DOUBLE_FAULT_STACK
-            } else {
-                STACK
+            let stack = match vector {
+                DOUBLE_FAULT => DOUBLE_FAULT_STACK,
+                NMI => NMI_STACK,
+                _ => STACK,
             };
             let entries = (&raw const exception_entries).addr();
             gate(entries + usize::from(vector) * ENTRY_SIZE, code, stack)
@@ -103,7 +104,6 @@ pub fn enable() {
     };
     // SAFETY: the table lasts for good, and its gates lead to the entries.
     unsafe { lidt(&pointer) };
-    outside::mask_nmi();
 }
 
 /// Makes `irql` the current IRQL.

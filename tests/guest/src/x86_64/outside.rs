@@ -1,25 +1,14 @@
 //! What the machine's user can do from outside while the guest stands idle: give it
 //! a non-maskable interrupt, type on its keyboard, and ask its guest agent.
 
-use super::{
-    paging,
-    processors::APIC,
-    uart::{COM2, Uart},
-};
+use super::uart::{COM2, Uart};
 use alloc::vec::Vec;
 use core::{
     hint::spin_loop,
     sync::atomic::{AtomicBool, Ordering},
 };
-use nt_model::{CrashedBy, PAGE_SIZE};
+use nt_model::CrashedBy;
 use x86_64::instructions::port::Port;
-
-/// The local APIC's entry for LINT1, where a PC has its non-maskable interrupts
-/// (Intel SDM 3, "Local Vector Table").
-const LINT1: usize = 0x360;
-/// Delivered as a non-maskable interrupt; masked.
-const AS_NMI: u32 = 4 << 8;
-const MASKED: u32 = 1 << 16;
 
 /// The keyboard controller's ports, and its status bits: a byte is there; it is the
 /// mouse's.
@@ -43,13 +32,8 @@ const QUESTION: usize = 256;
 /// A non-maskable interrupt has come.
 static NMI: AtomicBool = AtomicBool::new(false);
 
-/// Lets no non-maskable interrupt through on this processor: in the middle of the
-/// model's work it could only end the run.
-pub fn mask_nmi() {
-    set_lint1(AS_NMI | MASKED);
-}
-
-/// Takes in a non-maskable interrupt.
+/// Takes in a non-maskable interrupt: it counts when the guest stands idle, as in
+/// the middle of the model's work there is no state to crash in.
 pub fn nmi() {
     NMI.store(true, Ordering::Relaxed);
 }
@@ -58,30 +42,16 @@ pub fn nmi() {
 pub fn idle() -> CrashedBy {
     let mut keyboard = Keyboard::default();
     let mut agent = Agent::new(COM2);
-    set_lint1(AS_NMI);
-    let crashed_by = loop {
+    loop {
         if NMI.load(Ordering::Relaxed) {
-            break CrashedBy::Nmi;
+            return CrashedBy::Nmi;
         }
         if keyboard.poll() {
-            break CrashedBy::Keyboard;
+            return CrashedBy::Keyboard;
         }
         agent.poll();
         spin_loop();
-    };
-    mask_nmi();
-    crashed_by
-}
-
-fn set_lint1(entry: u32) {
-    let Some(apic) = paging::map(APIC, PAGE_SIZE) else {
-        return;
-    };
-    // SAFETY: the register lies within the mapped page.
-    let register = unsafe { apic.byte_add(LINT1) }.cast::<u32>();
-    // SAFETY: a register of this processor's own APIC, which is mapped.
-    unsafe { register.write_volatile(entry) };
-    paging::unmap(apic, PAGE_SIZE);
+    }
 }
 
 /// The PS/2 keyboard, as far as two keys go.

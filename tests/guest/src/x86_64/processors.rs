@@ -11,7 +11,7 @@ const START: u64 = 0x8000;
 
 /// The local APIC of the processor that reads it, and its interrupt command
 /// register (Intel SDM 3, "Advanced Programmable Interrupt Controller").
-pub const APIC: u64 = 0xFEE0_0000;
+const APIC: u64 = 0xFEE0_0000;
 const COMMAND: usize = 0x300;
 const DESTINATION: usize = 0x310;
 /// INIT and start-up, at the page whose number is in the low byte.
