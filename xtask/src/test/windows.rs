@@ -234,7 +234,7 @@ fn others() -> Vec<Row> {
         row(
             "no boot sector",
             "empty",
-            "--boot-timeout 6",
+            "--boot-timeout 8 --still 3 --event-timeout 5",
             ("", "nothing-boots", &[], ""),
         ),
     ]
@@ -515,6 +515,7 @@ fn errors(tally: &mut Tally, folder: &Path) {
         let result = path.and_then(|path| {
             let out = folder.join(name);
             let output = windows(&path, &out)?
+                .args(["--boot-timeout", "1"])
                 .args(arguments.split_whitespace())
                 .output()?;
             refused(&output, words)?;
@@ -602,7 +603,9 @@ fn in_use(folder: &Path) -> Result<()> {
         .arg(format!("file:{}", log.display()))
         .spawn()?;
     let result = wait_for(&mut other, || log.exists()).and_then(|()| {
-        let output = windows(&image, &folder.join("in use"))?.output()?;
+        let output = windows(&image, &folder.join("in use"))?
+            .args(["--boot-timeout", "1"])
+            .output()?;
         refused(&output, "Is another process using the image")
     });
     other.kill()?;
