@@ -98,7 +98,11 @@ pub fn run(host: &Host, parts: &Parts, row: &Row, name: &str, driverless: bool) 
     }
     let sight = domain.watch(&row.expected())?;
     for path in domain.dumps()? {
-        dump::check(&path, parts.trace(row.guest))?;
+        let other = match row.guest {
+            Guest::Driver => Guest::Linux,
+            Guest::Linux => Guest::Driver,
+        };
+        dump::check(&path, parts.trace(row.guest), parts.trace(other))?;
         fs::remove_file(&path).with_context(|| format!("can't delete {}", path.display()))?;
     }
     if !sight.state.starts_with("shut off") {

@@ -23,32 +23,41 @@ pub enum Trace {
     Page(Vec<u8>),
 }
 
-/// Checks that a dump is an ELF core with `trace` in the guest's memory.
+/// Checks that a dump is an ELF core with `present` in the guest's memory, and without
+/// `absent`, which is another guest's.
 ///
 /// # Errors
 ///
 /// What is wrong with it.
-pub fn check(path: &Path, trace: &Trace) -> Result<()> {
+pub fn check(path: &Path, present: &Trace, absent: &Trace) -> Result<()> {
     let core = fs::read(path).with_context(|| format!("can't read {}", path.display()))?;
     let memory = memory(&core).with_context(|| path.display().to_string())?;
-    let found = match trace {
-        Trace::Loaded(image) => has_image(&memory, image)?,
+    let size: usize = memory.iter().map(|range| range.len()).sum();
+    ensure!(
+        has(&memory, present)?,
+        "{} has nothing of the driver in {size} bytes of memory",
+        path.display()
+    );
+    ensure!(
+        !has(&memory, absent)?,
+        "{} has another guest's driver in {size} bytes of memory",
+        path.display()
+    );
+    Ok(())
+}
+
+fn has(memory: &[&[u8]], trace: &Trace) -> Result<bool> {
+    match trace {
+        Trace::Loaded(image) => has_image(memory, image),
         Trace::Page(file) => {
             let page = file
                 .get(..PAGE)
                 .ok_or_else(|| anyhow!("less than a page"))?;
-            memory
+            Ok(memory
                 .iter()
-                .any(|range| range.chunks_exact(PAGE).any(|candidate| candidate == page))
+                .any(|range| range.chunks_exact(PAGE).any(|candidate| candidate == page)))
         }
-    };
-    ensure!(
-        found,
-        "{} has nothing of the driver in {} bytes of memory",
-        path.display(),
-        memory.iter().map(|range| range.len()).sum::<usize>()
-    );
-    Ok(())
+    }
 }
 
 /// The ranges of memory in an ELF core.
@@ -98,4 +107,20 @@ fn has_image(memory: &[&[u8]], image: &[u8]) -> Result<bool> {
                     .is_some_and(|rest| rest.starts_with(code))
         })
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_no_dump() {
+        let trace = Trace::Page(vec![0; PAGE]);
+        let program = std::env::current_exe().expect("this is a program");
+        let error = check(&program, &trace, &trace).expect_err("it is no core");
+        assert!(
+            format!("{error:#}").contains("this is no core"),
+            "{error:#}"
+        );
+    }
 }
