@@ -7,9 +7,6 @@ use alloc::{vec, vec::Vec};
 /// Key of the signature, the four bytes `QEMU`.
 const SIGNATURE: u16 = 0x0000;
 
-/// Key of the number of processors.
-const PROCESSORS: u16 = 0x0005;
-
 /// Key of the file directory.
 const DIRECTORY: u16 = 0x0019;
 
@@ -34,12 +31,6 @@ pub fn read(name: &str) -> Option<Vec<u8>> {
         }
     }
     None
-}
-
-/// How many processors the machine has.
-pub fn processors() -> u16 {
-    select(PROCESSORS);
-    u16::from_le_bytes(next())
 }
 
 /// The item's next bytes.

@@ -1,7 +1,7 @@
 //! The machine as `nt-model` sees it.
 
 use crate::{
-    arch::{self, Firmware, paging},
+    arch::{self, Description, paging},
     pci, processors, serial,
 };
 use alloc::{
@@ -10,17 +10,59 @@ use alloc::{
     vec::Vec,
 };
 use core::{alloc::Layout, ptr::NonNull, str};
-use nt_model::{AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection, RunOn};
+use nt_model::{
+    AcpiError, AcpiValue, CrashedBy, DeviceDescription, Machine, PAGE_SIZE, Protection, Resource,
+    RunOn,
+};
+
+/// What a machine has beside what can be enumerated: ACPI's tables, or without
+/// them a device tree.
+pub trait Platform {
+    /// What the PCI host bridge decodes.
+    fn host_windows(&self) -> Vec<Resource>;
+
+    /// The devices that are present and on no bus which can be enumerated.
+    fn devices(&self) -> Vec<DeviceDescription> {
+        Vec::new()
+    }
+
+    /// The ACPI node of the PCI function that `route` leads to: device and function
+    /// numbers of each bridge from the root bus on, and its own.
+    fn pci_node(&self, _route: &[(u8, u8)]) -> Option<String> {
+        None
+    }
+
+    /// Evaluates `method` of the ACPI node `path`.
+    fn evaluate(
+        &self,
+        _path: &str,
+        _method: &str,
+        _arguments: &[AcpiValue],
+    ) -> Result<AcpiValue, AcpiError> {
+        Err(AcpiError::NotFound)
+    }
+
+    /// All objects below the ACPI node `path`, with whether they are a device or
+    /// have children.
+    fn children(&self, _path: &str) -> Vec<(String, bool)> {
+        Vec::new()
+    }
+
+    /// Stands idle until the machine's user crashes it; `None` where that can't be.
+    fn idle(&self) -> Option<CrashedBy> {
+        None
+    }
+}
 
 /// The bare machine.
 pub struct Guest {
-    firmware: Firmware,
+    description: Description,
 }
 
 impl Guest {
-    /// The machine that `firmware` describes.
-    pub const fn new(firmware: Firmware) -> Self {
-        Self { firmware }
+    /// The machine that is described so.
+    pub const fn new(description: Description) -> Self {
+        Self { description }
     }
 }
 
@@ -38,14 +80,14 @@ impl Machine for Guest {
     }
 
     fn devices(&mut self) -> Vec<DeviceDescription> {
-        let mut devices = self.firmware.devices();
+        let mut devices = self.description.devices();
+        let windows = self.description.host_windows();
+        pci::open_bridges(&windows);
         let functions = pci::functions();
-        pci::assign(&functions, &self.firmware.host_windows());
-        devices.extend(
-            functions.iter().filter_map(|function| {
-                function.description(self.firmware.pci_node(&function.route))
-            }),
-        );
+        pci::assign(&functions, &windows);
+        devices.extend(functions.iter().filter_map(|function| {
+            function.description(self.description.pci_node(&function.route))
+        }));
         devices
     }
 
@@ -56,11 +98,11 @@ impl Machine for Guest {
         arguments: &[AcpiValue],
     ) -> Result<AcpiValue, AcpiError> {
         let method = str::from_utf8(&method).map_err(|_| AcpiError::NotFound)?;
-        self.firmware.evaluate(path, method, arguments)
+        self.description.evaluate(path, method, arguments)
     }
 
     fn children(&mut self, path: &str) -> Vec<(String, bool)> {
-        self.firmware.children(path)
+        self.description.children(path)
     }
 
     fn map_registers(&mut self, physical: u64, length: usize) -> Option<NonNull<u8>> {
@@ -94,12 +136,14 @@ impl Machine for Guest {
     }
 
     fn eject(&mut self, device: &DeviceDescription) -> bool {
-        let Some(path) = &device.acpi_path else {
-            return false;
-        };
-        self.firmware
-            .evaluate(path, "_EJ0", &[AcpiValue::Integer(1)])
-            .is_ok()
+        device.acpi_path.as_ref().map_or_else(
+            || pci_function(device).is_some_and(|function| function.turn_slot_off()),
+            |path| {
+                self.description
+                    .evaluate(path, "_EJ0", &[AcpiValue::Integer(1)])
+                    .is_ok()
+            },
+        )
     }
 
     fn wait_for_host(&mut self) {
@@ -107,8 +151,8 @@ impl Machine for Guest {
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn idle(&mut self) -> Option<nt_model::CrashedBy> {
-        Some(arch::outside::idle())
+    fn idle(&mut self) -> Option<CrashedBy> {
+        self.description.idle()
     }
 
     fn run_on(&self) -> RunOn {

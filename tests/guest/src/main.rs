@@ -12,6 +12,7 @@ extern crate alloc;
 
 #[cfg(any(test, target_os = "none"))]
 #[cfg_attr(target_arch = "x86_64", path = "x86_64/mod.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "aarch64/mod.rs")]
 mod arch;
 #[cfg(target_os = "none")]
 mod fw_cfg;

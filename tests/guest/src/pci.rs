@@ -16,10 +16,13 @@ const SUBCLASS: u16 = 0x0A;
 const BASE_CLASS: u16 = 0x0B;
 const HEADER_TYPE: u16 = 0x0E;
 const BASE_ADDRESSES: u16 = 0x10;
+const PRIMARY_BUS: u16 = 0x18;
 const SECONDARY_BUS: u16 = 0x19;
+const SUBORDINATE_BUS: u16 = 0x1A;
 const BRIDGE_MEMORY: u16 = 0x20;
 const SUBSYSTEM_VENDOR: u16 = 0x2C;
 const SUBSYSTEM: u16 = 0x2E;
+const CAPABILITIES: u16 = 0x34;
 
 /// The command register's I/O and memory decode.
 const DECODE_IO: u16 = 1;
@@ -32,6 +35,25 @@ const NOBODY: u16 = 0xFFFF;
 const MULTI_FUNCTION: u8 = 0x80;
 const LAYOUT_ENDPOINT: u8 = 0;
 const LAYOUT_BRIDGE: u8 = 1;
+
+/// The capability of PCI Express, and the offsets in it (PCI Express Base
+/// Specification, section 7.5.3).
+const PCI_EXPRESS: u8 = 0x10;
+const EXPRESS_CAPABILITIES: u16 = 0x02;
+const SLOT_CONTROL: u16 = 0x18;
+const SLOT_STATUS: u16 = 0x1A;
+/// The port has a slot.
+const SLOT: u16 = 1 << 8;
+/// Slot control: the power indicator is on, or off; the power is off.
+const INDICATOR: u16 = 3 << 8;
+const INDICATOR_ON: u16 = 1 << 8;
+const INDICATOR_OFF: u16 = 3 << 8;
+const POWER_OFF: u16 = 1 << 10;
+/// Slot status: something is plugged in.
+const PRESENT: u16 = 1 << 6;
+
+/// The memory that a bridge is given.
+const BRIDGE_WINDOW: u32 = 1 << 20;
 
 /// Firmware and this guest give each memory range pages of its own.
 const PAGE: u64 = 4096;
@@ -62,6 +84,33 @@ impl Address {
     fn is_there(self) -> bool {
         self.read::<u16>(VENDOR) != NOBODY
     }
+
+    /// Where the registers of its slot are, for a port that has one: the offset of
+    /// its PCI Express capability.
+    fn slot(self) -> Option<u16> {
+        let mut offset: u8 = self.read(CAPABILITIES);
+        while offset != 0 {
+            let at = u16::from(offset & !3);
+            if self.read::<u8>(at) == PCI_EXPRESS {
+                let capabilities: u16 = self.read(at + EXPRESS_CAPABILITIES);
+                return (capabilities & SLOT != 0).then_some(at);
+            }
+            offset = self.read(at + 1);
+        }
+        None
+    }
+
+    /// Turns the power of its slot on or off, with the indicator.
+    fn set_slot_power(self, slot: u16, on: bool) {
+        let control: u16 = self.read(slot + SLOT_CONTROL);
+        let power = if on {
+            INDICATOR_ON
+        } else {
+            INDICATOR_OFF | POWER_OFF
+        };
+        let control = control & !(INDICATOR | POWER_OFF) | power;
+        self.write(slot + SLOT_CONTROL, control);
+    }
 }
 
 /// A function that was found.
@@ -70,7 +119,9 @@ pub struct Function {
     /// Device and function number of each bridge from the root bus on, and the
     /// function's own.
     pub route: Vec<(u8, u8)>,
-    /// The memory that the bridge above it passes on, if there is one.
+    /// The bridge above it, if there is one.
+    bridge: Option<Address>,
+    /// The memory that the bridge passes on.
     bridge_window: Option<Range<u64>>,
 }
 
@@ -80,6 +131,81 @@ struct BaseAddress {
     resource: Resource,
 }
 
+/// Does for bridges what firmware does where there is any: a bus for each, memory
+/// to pass on, and power for what is plugged into its slot.
+pub fn open_bridges(host_windows: &[Resource]) {
+    number_buses(0, &mut 0);
+    for function in functions() {
+        let bridge = function.address;
+        if bridge.layout() != LAYOUT_BRIDGE {
+            continue;
+        }
+        if let Some(slot) = bridge.slot()
+            && bridge.read::<u16>(slot + SLOT_STATUS) & PRESENT != 0
+            && bridge.read::<u16>(slot + SLOT_CONTROL) & POWER_OFF != 0
+        {
+            bridge.set_slot_power(slot, true);
+        }
+        let window = bridge_window(bridge);
+        if window.start == 0 || window.is_empty() {
+            // The windows that were given before count as taken.
+            let functions = functions();
+            let windows = function.windows(host_windows);
+            if let Some(start) = place(
+                BRIDGE_WINDOW.into(),
+                windows,
+                &taken(&functions, bridge.bus),
+            ) {
+                // Base and limit of one window of 1 MiB.
+                bridge.write(BRIDGE_MEMORY, start >> 16 | start);
+                let command: u16 = bridge.read(COMMAND);
+                bridge.write(COMMAND, command | DECODE_MEMORY);
+            }
+        }
+    }
+}
+
+/// Numbers the buses behind the bridges of `bus` that have none; `last` is the last
+/// number that is in use.
+fn number_buses(bus: u8, last: &mut u8) {
+    for bridge in on_bus(bus).filter(|address| address.layout() == LAYOUT_BRIDGE) {
+        let mut secondary: u8 = bridge.read(SECONDARY_BUS);
+        if secondary == 0 {
+            *last += 1;
+            secondary = *last;
+            bridge.write(PRIMARY_BUS, bus);
+            bridge.write(SECONDARY_BUS, secondary);
+            bridge.write(SUBORDINATE_BUS, u8::MAX);
+            number_buses(secondary, last);
+            bridge.write(SUBORDINATE_BUS, *last);
+        } else {
+            *last = bridge.read::<u8>(SUBORDINATE_BUS).max(*last);
+        }
+    }
+}
+
+/// The functions that are on a bus.
+fn on_bus(bus: u8) -> impl Iterator<Item = Address> {
+    (0..32).flat_map(move |device| {
+        let first = Address {
+            bus,
+            device,
+            function: 0,
+        };
+        let there = first.is_there();
+        let count = if !there {
+            0
+        } else if first.read::<u8>(HEADER_TYPE) & MULTI_FUNCTION == 0 {
+            1
+        } else {
+            8
+        };
+        (0..count)
+            .map(move |function| Address { function, ..first })
+            .filter(|address| address.is_there())
+    })
+}
+
 /// All functions, bridges included, bus by bus from the root bus on.
 pub fn functions() -> Vec<Function> {
     let mut found = Vec::new();
@@ -87,42 +213,19 @@ pub fn functions() -> Vec<Function> {
     found
 }
 
-fn scan(bus: u8, above: &[(u8, u8)], window: Option<&Range<u64>>, found: &mut Vec<Function>) {
-    for device in 0..32 {
-        let first = Address {
-            bus,
-            device,
-            function: 0,
-        };
-        if !first.is_there() {
-            continue;
-        }
-        let last = if first.read::<u8>(HEADER_TYPE) & MULTI_FUNCTION == 0 {
-            0
-        } else {
-            7
-        };
-        for function in 0..=last {
-            let address = Address {
-                bus,
-                device,
-                function,
-            };
-            if !address.is_there() {
-                continue;
-            }
-            let route = [above, &[(device, function)]].concat();
-            let secondary: u8 = address.read(SECONDARY_BUS);
-            let behind = (address.layout() == LAYOUT_BRIDGE && secondary > bus)
-                .then(|| (secondary, route.clone(), bridge_window(address)));
-            found.push(Function {
-                address,
-                route,
-                bridge_window: window.cloned(),
-            });
-            if let Some((secondary, route, window)) = behind {
-                scan(secondary, &route, Some(&window), found);
-            }
+fn scan(bus: u8, above: &[(u8, u8)], bridge: Option<Address>, found: &mut Vec<Function>) {
+    for address in on_bus(bus) {
+        let route = [above, &[(address.device, address.function)]].concat();
+        let secondary: u8 = address.read(SECONDARY_BUS);
+        let behind = (address.layout() == LAYOUT_BRIDGE && secondary > bus).then(|| route.clone());
+        found.push(Function {
+            address,
+            route,
+            bridge,
+            bridge_window: bridge.map(bridge_window),
+        });
+        if let Some(route) = behind {
+            scan(secondary, &route, Some(address), found);
         }
     }
 }
@@ -143,10 +246,7 @@ pub fn assign(functions: &[Function], host_windows: &[Resource]) {
             let Resource::Memory { start: 0, length } = base.resource else {
                 continue;
             };
-            let windows = function.bridge_window.as_ref().map_or_else(
-                || host_windows.iter().filter_map(memory_range).collect(),
-                |window| vec![window.clone()],
-            );
+            let windows = function.windows(host_windows);
             let taken = taken(functions, function.address.bus);
             if let Some(start) = place(u64::from(length).max(PAGE), windows, &taken) {
                 function.address.write(base.offset, start);
@@ -207,6 +307,24 @@ fn memory_range(resource: &Resource) -> Option<Range<u64>> {
 }
 
 impl Function {
+    /// Where its memory can be: what the bridge above it passes on.
+    fn windows(&self, host_windows: &[Resource]) -> Vec<Range<u64>> {
+        self.bridge_window.as_ref().map_or_else(
+            || host_windows.iter().filter_map(memory_range).collect(),
+            |window| vec![window.clone()],
+        )
+    }
+
+    /// Turns the power of the slot off that it is in, so that it can be taken out;
+    /// `false` where it is in none.
+    pub fn turn_slot_off(&self) -> bool {
+        let slot = self.bridge.and_then(|port| Some((port, port.slot()?)));
+        if let Some((port, slot)) = slot {
+            port.set_slot_power(slot, false);
+        }
+        slot.is_some()
+    }
+
     /// What the PCI bus driver reports of a function that is no bridge.
     pub fn description(&self, acpi_path: Option<String>) -> Option<DeviceDescription> {
         let address = self.address;

@@ -2,13 +2,13 @@
 //! run.
 
 use crate::{
-    arch::{self, Firmware},
+    arch::{self, Description},
     heap,
     machine::Guest,
     serial,
 };
 use alloc::vec::Vec;
-use core::{ops::Range, panic::PanicInfo, str};
+use core::{fmt::Debug, ops::Range, panic::PanicInfo, str};
 use nt_model::Outcome;
 
 /// How the run ended.
@@ -53,16 +53,16 @@ pub fn guard_page() -> usize {
 }
 
 /// Runs the driver and the scenario, files that `read` gives, with a heap in the
-/// largest part of `memory` that lies after the image.
+/// largest part of `memory` that lies after the image; `description` is called when
+/// there is a heap.
 ///
 /// # Safety
 ///
 /// The machine has just started: the usable memory that `memory` lists is mapped
-/// one to one and nobody's, but for the image, and so is what `description`, for
-/// [`Firmware::new`], points at.
-pub unsafe fn run(
+/// one to one and nobody's, but for the image.
+pub unsafe fn run<E: Debug>(
     memory: impl Iterator<Item = Region>,
-    description: usize,
+    description: impl FnOnce() -> Result<Description, E>,
     read: impl Fn(&str) -> Option<Vec<u8>>,
 ) -> ! {
     let Some(region) = largest_free(memory) else {
@@ -87,9 +87,9 @@ pub unsafe fn run(
     let Ok(scenario) = str::from_utf8(&scenario) else {
         stop(format_args!("opt/nt/scenario is not UTF-8 text"));
     };
-    let mut guest = match Firmware::new(description) {
-        Ok(firmware) => Guest::new(firmware),
-        Err(error) => stop(format_args!("the machine's description: {error:?}")),
+    let mut guest = match description() {
+        Ok(description) => Guest::new(description),
+        Err(error) => stop(format_args!("ACPI: {error:?}")),
     };
     arch::boot::end(match nt_model::run(&mut guest, &driver, scenario) {
         Outcome::Complete => Exit::Complete,

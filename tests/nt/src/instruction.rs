@@ -3,7 +3,7 @@
 
 use crate::arch::instruction::Register;
 
-pub use crate::arch::instruction::{LONGEST, access, complete, value_of, written_irql};
+pub use crate::arch::instruction::{LONGEST, access, carry_out, value_of, written_irql};
 
 /// What a register access of driver code touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

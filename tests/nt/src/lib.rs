@@ -7,6 +7,7 @@
 extern crate alloc;
 
 #[cfg_attr(target_arch = "x86_64", path = "x86_64/mod.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "aarch64/mod.rs")]
 mod arch;
 mod bugcheck;
 mod function;
@@ -36,8 +37,10 @@ mod trace_logging;
 mod wdfldr;
 
 pub use arch::Registers;
+#[cfg(target_arch = "x86_64")]
+pub use arch::instruction::complete;
 pub use image::{LoadError, lay_out};
-pub use instruction::{Access, Target, access, complete};
+pub use instruction::{Access, Target, access};
 pub use rules::{RULES, Rule};
 
 pub use machine::{

@@ -5,7 +5,7 @@ use alloc::{collections::BTreeSet, format, vec::Vec};
 
 use crate::{
     arch::{self, Registers},
-    instruction::{self, Access, Target, access, mask, value_of, written_irql},
+    instruction::{self, Access, Target, access, carry_out, mask, value_of, written_irql},
     kernel::{DISPATCH_LEVEL, Invocation, State},
     machine::{PAGE_SIZE, Resource, Trap},
     memory::Kind,
@@ -52,9 +52,9 @@ impl State<'_> {
                 true
             }
             Trap::Exception { vector } => {
-                let what = arch::exception(vector);
+                let (rule, what) = arch::exception(vector);
                 let text = format!("{what} (exception {vector})");
-                self.stop_driver(registers, "exception", &text);
+                self.stop_driver(registers, rule, &text);
                 true
             }
         }
@@ -145,18 +145,21 @@ impl State<'_> {
     }
 
     fn step(&mut self, registers: &mut Registers) {
+        while self.observe(registers) {}
+    }
+
+    /// Looks at the instruction that comes next. `true` if it is carried out
+    /// already.
+    fn observe(&mut self, registers: &mut Registers) -> bool {
         if let Some(access) = self.observation.read.take() {
             self.report_read(&access, registers);
         }
-        let Some(offset) = self.image_offset(registers.next()) else {
+        let offset = self.image_offset(registers.next());
+        let Some(offset) = offset.filter(|_| self.observation.on) else {
             // The model's own code is not observed; the gate turns it on again.
             registers.set_stepping(false);
-            return;
+            return false;
         };
-        if !self.observation.on {
-            registers.set_stepping(false);
-            return;
-        }
         registers.set_stepping(true);
         self.observation.count += 1;
         if self.observation.cover {
@@ -169,11 +172,18 @@ impl State<'_> {
         let code = unsafe { core::slice::from_raw_parts(start, length) };
         if let Some(irql) = written_irql(code, registers) {
             self.set_irql(irql);
-            return;
+            return false;
         }
-        let Some(access) = access(code, registers) else {
-            return;
-        };
+        if let Some(access) = access(code, registers) {
+            self.observe_access(access, registers);
+            return false;
+        }
+        carry_out(code, registers, |address, width, write| {
+            self.check_memory(address, width.into(), write, "").is_ok()
+        })
+    }
+
+    fn observe_access(&mut self, access: Access, registers: &mut Registers) {
         let observed = match access.target {
             Target::Port(_) => true,
             Target::Memory(address) => self
@@ -243,7 +253,7 @@ impl State<'_> {
     }
 
     fn report_read(&mut self, access: &Access, registers: &Registers) {
-        let value = value_of(registers, access.destination).unwrap_or(0) & mask(access.width);
+        let value = value_of(registers, access.destination) & mask(access.width);
         let line = self.access_line("register_read", access);
         self.report(line.hex("value", value));
     }

@@ -1,7 +1,7 @@
 //! The machine's own ACPI: tables found, AML interpreted, devices listed.
 
-use super::{crs, paging};
-use crate::pci::Address;
+use super::{crs, outside, paging};
+use crate::{machine::Platform, pci::Address};
 use ::acpi::{
     AcpiError, AcpiTables, Handle, Handler, PciAddress, PhysicalMapping,
     aml::{
@@ -18,7 +18,7 @@ use alloc::{
     vec::Vec,
 };
 use core::{ptr::NonNull, str::FromStr};
-use nt_model::{AcpiValue, DeviceDescription, Resource};
+use nt_model::{AcpiValue, CrashedBy, DeviceDescription, Resource};
 use x86_64::instructions::port::{Port, PortRead, PortWrite};
 
 /// `_STA`: the device is present.
@@ -58,103 +58,6 @@ impl Acpi {
                 .is_some_and(|hid| HOST_BRIDGES.contains(&hid.as_str()))
         });
         Ok(acpi)
-    }
-
-    /// The devices that are present and have a `_HID`.
-    pub fn devices(&self) -> Vec<DeviceDescription> {
-        let mut devices = Vec::new();
-        for path in self.present() {
-            let Some(hid) = self.identifier(&path, "_HID") else {
-                continue;
-            };
-            let uid = self
-                .identifier(&path, "_UID")
-                .unwrap_or_else(|| "0".to_string());
-            let mut hardware_ids = Vec::new();
-            // As Windows splits PNP and ACPI IDs: the vendor, then four digits.
-            if let Some((vendor, product)) = hid
-                .len()
-                .checked_sub(4)
-                .and_then(|at| hid.split_at_checked(at))
-            {
-                hardware_ids.push(format!("ACPI\\VEN_{vendor}&DEV_{product}"));
-            }
-            hardware_ids.push(format!("ACPI\\{hid}"));
-            hardware_ids.push(format!("*{hid}"));
-            for cid in self.identifiers(&path, "_CID") {
-                hardware_ids.push(format!("ACPI\\{cid}"));
-                hardware_ids.push(format!("*{cid}"));
-            }
-            devices.push(DeviceDescription {
-                id: format!("ACPI\\{hid}\\{uid}"),
-                hardware_ids,
-                resources: self.resources(&path),
-                acpi_path: Some(shown(&path)),
-            });
-        }
-        devices
-    }
-
-    /// What the PCI host bridge decodes: its `_CRS`.
-    pub fn host_windows(&self) -> Vec<Resource> {
-        self.host_bridge
-            .as_ref()
-            .map_or_else(Vec::new, |path| self.resources(path))
-    }
-
-    /// The node of the PCI function that `route` leads to: device and function
-    /// numbers of each bridge from the root bus on, and its own.
-    pub fn pci_node(&self, route: &[(u8, u8)]) -> Option<String> {
-        let mut node = self.host_bridge.clone()?;
-        for &(device, function) in route {
-            let address = u64::from(device) << 16 | u64::from(function);
-            node = self
-                .device_nodes(&node)
-                .into_iter()
-                .filter(|path| path.parent().is_ok_and(|parent| parent == node))
-                .find(|path| self.integer(path, "_ADR") == Some(address))?;
-        }
-        Some(shown(&node))
-    }
-
-    /// Evaluates `method` of the node `path`.
-    pub fn evaluate(
-        &self,
-        path: &str,
-        method: &str,
-        arguments: &[AcpiValue],
-    ) -> Result<AcpiValue, nt_model::AcpiError> {
-        let name = AmlName::from_str(path)
-            .and_then(|path| AmlName::from_str(method)?.resolve(&path))
-            .map_err(|_| nt_model::AcpiError::NotFound)?;
-        self.object(&name, arguments)
-    }
-
-    /// All objects below the node `path`, with whether they are a device or
-    /// have children.
-    pub fn children(&self, path: &str) -> Vec<(String, bool)> {
-        let mut children = Vec::new();
-        let Ok(node) = AmlName::from_str(path) else {
-            return children;
-        };
-        let mut namespace = self.interpreter.namespace.lock();
-        // The walk itself has no errors of its own.
-        let _ = namespace.traverse(|name, level| {
-            if level.kind == NamespaceLevelKind::MethodLocals {
-                return Ok(false);
-            }
-            let inside = *name == node || is_below(name, &node);
-            for (segment, (_, object)) in level.values.iter().filter(|_| inside) {
-                let child = AmlName::from_name_seg(*segment).resolve(name)?;
-                // A method that has run may have left its locals behind.
-                let below = level.children.get(segment);
-                let parent = matches!(**object, Object::Device)
-                    || below.is_some_and(|level| level.kind != NamespaceLevelKind::MethodLocals);
-                children.push((shown(&child), parent));
-            }
-            Ok(inside || is_below(&node, name))
-        });
-        children
     }
 
     /// The value of an object, or of a method run with `arguments`.
@@ -247,6 +150,104 @@ impl Acpi {
             here
         });
         devices
+    }
+}
+
+impl Platform for Acpi {
+    /// Those that have a `_HID`.
+    fn devices(&self) -> Vec<DeviceDescription> {
+        let mut devices = Vec::new();
+        for path in self.present() {
+            let Some(hid) = self.identifier(&path, "_HID") else {
+                continue;
+            };
+            let uid = self
+                .identifier(&path, "_UID")
+                .unwrap_or_else(|| "0".to_string());
+            let mut hardware_ids = Vec::new();
+            // As Windows splits PNP and ACPI IDs: the vendor, then four digits.
+            if let Some((vendor, product)) = hid
+                .len()
+                .checked_sub(4)
+                .and_then(|at| hid.split_at_checked(at))
+            {
+                hardware_ids.push(format!("ACPI\\VEN_{vendor}&DEV_{product}"));
+            }
+            hardware_ids.push(format!("ACPI\\{hid}"));
+            hardware_ids.push(format!("*{hid}"));
+            for cid in self.identifiers(&path, "_CID") {
+                hardware_ids.push(format!("ACPI\\{cid}"));
+                hardware_ids.push(format!("*{cid}"));
+            }
+            devices.push(DeviceDescription {
+                id: format!("ACPI\\{hid}\\{uid}"),
+                hardware_ids,
+                resources: self.resources(&path),
+                acpi_path: Some(shown(&path)),
+            });
+        }
+        devices
+    }
+
+    /// The host bridge's `_CRS`.
+    fn host_windows(&self) -> Vec<Resource> {
+        self.host_bridge
+            .as_ref()
+            .map_or_else(Vec::new, |path| self.resources(path))
+    }
+
+    fn pci_node(&self, route: &[(u8, u8)]) -> Option<String> {
+        let mut node = self.host_bridge.clone()?;
+        for &(device, function) in route {
+            let address = u64::from(device) << 16 | u64::from(function);
+            node = self
+                .device_nodes(&node)
+                .into_iter()
+                .filter(|path| path.parent().is_ok_and(|parent| parent == node))
+                .find(|path| self.integer(path, "_ADR") == Some(address))?;
+        }
+        Some(shown(&node))
+    }
+
+    fn evaluate(
+        &self,
+        path: &str,
+        method: &str,
+        arguments: &[AcpiValue],
+    ) -> Result<AcpiValue, nt_model::AcpiError> {
+        let name = AmlName::from_str(path)
+            .and_then(|path| AmlName::from_str(method)?.resolve(&path))
+            .map_err(|_| nt_model::AcpiError::NotFound)?;
+        self.object(&name, arguments)
+    }
+
+    fn children(&self, path: &str) -> Vec<(String, bool)> {
+        let mut children = Vec::new();
+        let Ok(node) = AmlName::from_str(path) else {
+            return children;
+        };
+        let mut namespace = self.interpreter.namespace.lock();
+        // The walk itself has no errors of its own.
+        let _ = namespace.traverse(|name, level| {
+            if level.kind == NamespaceLevelKind::MethodLocals {
+                return Ok(false);
+            }
+            let inside = *name == node || is_below(name, &node);
+            for (segment, (_, object)) in level.values.iter().filter(|_| inside) {
+                let child = AmlName::from_name_seg(*segment).resolve(name)?;
+                // A method that has run may have left its locals behind.
+                let below = level.children.get(segment);
+                let parent = matches!(**object, Object::Device)
+                    || below.is_some_and(|level| level.kind != NamespaceLevelKind::MethodLocals);
+                children.push((shown(&child), parent));
+            }
+            Ok(inside || is_below(&node, name))
+        });
+        children
+    }
+
+    fn idle(&self) -> Option<CrashedBy> {
+        Some(outside::idle())
     }
 }
 

@@ -2,6 +2,7 @@
 //! [`run::run`], and the end.
 
 use super::{
+    acpi::Acpi,
     multiboot::{Information, USABLE},
     uart,
 };
@@ -58,7 +59,7 @@ unsafe extern "C" fn start(information: usize, multiboot: bool) -> ! {
         let read = |name: &str| information.module(name);
         // SAFETY: boot.s has mapped the first 4 GiB; nothing but the image runs, and
         // the loader's things are not in the memory that is passed.
-        unsafe { run::run(information.free_memory(), rsdp, read) }
+        unsafe { run::run(information.free_memory(), move || Acpi::new(rsdp), read) }
     } else {
         // SAFETY: as the caller promises.
         unsafe { start_pvh(information) }
@@ -86,8 +87,10 @@ unsafe fn start_pvh(information: usize) -> ! {
         .iter()
         .filter(|entry| entry.kind == USABLE)
         .map(|entry| entry.start..entry.start + entry.length);
+    // The loader's structures are not mapped for long.
+    let rsdp = info.rsdp;
     // SAFETY: boot.s has mapped the first 4 GiB, and nothing but the image runs.
-    unsafe { run::run(usable, info.rsdp, fw_cfg::read) }
+    unsafe { run::run(usable, move || Acpi::new(rsdp), fw_cfg::read) }
 }
 
 /// Ends the run: by QEMU's `isa-debug-exit` where there is one, whose exit status

@@ -8,6 +8,17 @@ const SELECTOR: u16 = 0x510;
 /// The data register, 8 bits.
 const DATA: u16 = 0x511;
 
+/// Key of the number of processors.
+const PROCESSORS: u16 = 0x0005;
+
+/// How many processors the machine has.
+pub fn processors() -> u16 {
+    let mut count = [0; 2];
+    select(PROCESSORS);
+    fill(&mut count);
+    u16::from_le_bytes(count)
+}
+
 /// Starts reading the item with that key.
 pub fn select(key: u16) {
     let mut selector: Port<u16> = Port::new(SELECTOR);

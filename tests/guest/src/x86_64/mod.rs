@@ -14,7 +14,7 @@ pub mod interrupts;
 #[cfg(any(test, target_os = "none"))]
 mod multiboot;
 #[cfg(target_os = "none")]
-pub mod outside;
+mod outside;
 #[cfg(target_os = "none")]
 pub mod paging;
 #[cfg(target_os = "none")]
@@ -23,4 +23,4 @@ pub mod processors;
 pub mod uart;
 
 #[cfg(target_os = "none")]
-pub use acpi::Acpi as Firmware;
+pub use acpi::Acpi as Description;

@@ -1,7 +1,7 @@
 //! Starting other processors, by their local APICs.
 
-use super::paging;
-use crate::{fw_cfg, processors};
+use super::{fw_cfg, paging};
+use crate::processors;
 use core::ptr::{self, NonNull};
 use nt_model::PAGE_SIZE;
 use x86_64::instructions::port::Port;

@@ -41,8 +41,12 @@ fn place(registers: &mut Registers, register: Register) -> Option<(&mut u64, u32
     Some((slot, shift))
 }
 
-/// The value of a general register, whatever its width.
-pub fn value_of(registers: &Registers, register: Register) -> Option<u64> {
+/// The value of a general register, whatever its width; 0 for others.
+pub fn value_of(registers: &Registers, register: Register) -> u64 {
+    general(registers, register).unwrap_or(0)
+}
+
+fn general(registers: &Registers, register: Register) -> Option<u64> {
     let mut copy = *registers;
     let (slot, shift) = place(&mut copy, register)?;
     let width = u8::try_from(register.size()).ok()?;
@@ -66,7 +70,7 @@ pub fn access(code: &[u8], registers: &Registers) -> Option<Access> {
             Some(Access {
                 target: Target::Port(port(0)?),
                 width: u8::try_from(source.size()).ok()?,
-                written: value_of(registers, source),
+                written: general(registers, source),
                 destination: Register::None,
                 length,
             })
@@ -89,7 +93,7 @@ pub fn written_irql(code: &[u8], registers: &Registers) -> Option<u8> {
     let writes = instruction.mnemonic() == Mnemonic::Mov
         && instruction.op0_kind() == OpKind::Register
         && instruction.op0_register() == Register::CR8;
-    let value = writes.then(|| value_of(registers, instruction.op1_register()))??;
+    let value = writes.then(|| general(registers, instruction.op1_register()))??;
     u8::try_from(value).ok().filter(|irql| *irql <= HIGH_LEVEL)
 }
 
@@ -101,7 +105,7 @@ fn memory_access(instruction: &Instruction, registers: &Registers, length: u8) -
     let written = if operand > 0 {
         None
     } else if instruction.op1_kind() == OpKind::Register {
-        Some(value_of(registers, instruction.op1_register())?)
+        Some(general(registers, instruction.op1_register())?)
     } else {
         Some(instruction.immediate(1) & mask(width))
     };
@@ -121,7 +125,7 @@ fn memory_access(instruction: &Instruction, registers: &Registers, length: u8) -
 fn effective_address(instruction: &Instruction, registers: &Registers) -> Option<u64> {
     let part = |register: Register| match register {
         Register::None | Register::RIP => Some(0),
-        register => value_of(registers, register),
+        register => general(registers, register),
     };
     let base = part(instruction.memory_base())?;
     let index = part(instruction.memory_index())?;
@@ -154,6 +158,15 @@ pub fn complete(access: &Access, read: u64, registers: &mut Registers) {
         }
     }
     registers.rip += u64::from(access.length);
+}
+
+/// Carries out an instruction that can't be single-stepped: there is none.
+pub const fn carry_out(
+    _: &[u8],
+    _: &mut Registers,
+    _: impl Fn(u64, u8, bool) -> bool + Copy,
+) -> bool {
+    false
 }
 
 fn decode(code: &[u8], rip: u64) -> Instruction {
