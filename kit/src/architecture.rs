@@ -37,12 +37,13 @@ impl Architecture {
         }
     }
 
-    /// What runs on a bare machine: the test kernel's program.
+    /// What runs on a bare machine: the test kernel's program. It leaves vector
+    /// registers alone, which are the driver's.
     #[must_use]
     pub const fn bare_target(self) -> &'static str {
         match self {
             Self::X64 => "x86_64-unknown-none",
-            Self::Arm64 => "aarch64-unknown-none",
+            Self::Arm64 => "aarch64-unknown-none-softfloat",
         }
     }
 

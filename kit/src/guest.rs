@@ -12,34 +12,35 @@ use crate::{
     vendor::Vendor, workspace,
 };
 
-/// Builds `tests/guest` and answers with the path of the ELF file that QEMU
-/// starts.
+/// Builds `tests/guest` for an architecture and answers with the path of the ELF
+/// file that QEMU starts.
 ///
 /// # Errors
 ///
 /// If something is missing that `setup` would install, or does not compile.
-pub fn build_guest() -> Result<PathBuf> {
+pub fn build_guest(architecture: Architecture) -> Result<PathBuf> {
     let workspace = workspace::root();
-    let mut progress = Progress::new("Building the test kernel");
+    let mut progress = Progress::new(format!("Building the test kernel for {architecture}"));
     let _lock = lock(&workspace)?;
-    let toolchain = Toolchain::find(&workspace, Architecture::X64, &mut progress)?;
+    let toolchain = Toolchain::find(&workspace, architecture, &mut progress)?;
     let vendor = Vendor::prepare(&workspace, &toolchain, &mut progress)?;
-    let command = cargo(&workspace, &toolchain, &vendor, "build");
+    let command = cargo(&workspace, architecture, &toolchain, &vendor, "build");
     cargo::run(command, &workspace.join("target/guest.log"), &mut progress)?;
     Ok(cargo::target_folder(&workspace)
-        .join(Architecture::X64.bare_target())
+        .join(architecture.bare_target())
         .join("guest/guest"))
 }
 
 /// Cargo for the test kernel's program.
 pub fn cargo(
     workspace: &Path,
+    architecture: Architecture,
     toolchain: &Toolchain,
     vendor: &Vendor,
     subcommand: &str,
 ) -> Command {
     let mut command = cargo::command(workspace, toolchain);
-    let target = Architecture::X64.bare_target();
+    let target = architecture.bare_target();
     let (variable, linker) = Toolchain::linker(target);
     command
         .env(variable, linker)

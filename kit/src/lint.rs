@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Runs the compiler's own clippy over the driver and the test kernel's
-/// program, with every warning an error. The program is for x64 only.
+/// program, with every warning an error.
 ///
 /// `cargo clippy` would run the clippy of cargo's own toolchain, which is
 /// another release than the compiler here.
@@ -38,11 +38,9 @@ pub fn clippy_driver(architecture: Architecture) -> Result<()> {
         .args(["--profile", "driver"])
         .args(["--package", "pvpanic", "--package", "layout"]);
     cargo::run(command, &log, &mut progress)?;
-    if architecture != Architecture::X64 {
-        return Ok(());
-    }
 
-    let mut command = guest::cargo(&workspace, build.toolchain(), build.vendor(), "check");
+    let (toolchain, vendor) = (build.toolchain(), build.vendor());
+    let mut command = guest::cargo(&workspace, architecture, toolchain, vendor, "check");
     command
         .env("RUSTC_WORKSPACE_WRAPPER", &clippy)
         .env("CLIPPY_ARGS", DENY_WARNINGS);

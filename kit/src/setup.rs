@@ -104,6 +104,12 @@ const PACKAGES: &[Package] = &[
     ),
     package(
         Purpose::Boot,
+        "qemu-system-arm",
+        "/usr/bin/qemu-system-aarch64",
+        "the ARM64 machine that the tests run on",
+    ),
+    package(
+        Purpose::Boot,
         "seabios",
         "/usr/share/seabios/bios.bin",
         "that machine's firmware",

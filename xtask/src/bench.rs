@@ -37,7 +37,7 @@ const RUNS: usize = 50;
 pub fn bench() -> Result<()> {
     kit::setup(kit::Purpose::Run)?;
     let image = shipped()?;
-    let kernel = kit::build_guest()?;
+    let kernel = kit::build_guest(Architecture::X64)?;
     for architecture in Architecture::ALL {
         size(architecture)?;
     }

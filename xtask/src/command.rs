@@ -24,8 +24,10 @@ usage: cargo xtask COMMAND
   build    build pvpanic.sys from the real crates, on Linux
              --arch x64|arm64            for which processor (x64)
   demo     build, boot, start, bug check, and what the host saw
-             --machine pc|q35            the machine (pc)
-             --qemu-device ARGS|none     a panic device, QEMU's -device; repeatable (pvpanic)
+             --arch x64|arm64            for which processor (x64)
+             --machine pc|q35|virt       the machine (pc; virt is ARM64's)
+             --qemu-device ARGS|none     a panic device, QEMU's -device; repeatable (pvpanic;
+                                         on ARM64 pvpanic-pci)
              --dump on|off               whether the guest writes a crash dump (off)
              --json                      one JSON object on standard output
   run      the same for any driver, whatever it does
@@ -68,7 +70,9 @@ usage: cargo xtask COMMAND
              --sign none|test|pfx:FILE|pkcs11:URI, --timestamp URL, --out DIR, --json
              --pkcs11-module FILE, --certificates FILE    for a key in a token
   test     all tests, or one suite: format, lint, unit, image, nt, same, qemu, crash,
-           faults, libvirt, errors, windows, windows-image, workflows, package or msi
+           same-arm64, qemu-arm64, crash-arm64, faults, libvirt, errors, windows,
+           windows-image, workflows, package or msi
+             --arch x64|arm64            for same, qemu and crash: which of the two (x64)
   mutants  the driver with one fault in it, again and again
   coverage the driver's lines that run in the test kernel, and why others don't
   bench    sizes and times
@@ -138,13 +142,17 @@ pub const COMMANDS: &[(&str, Parse)] = &[
     ("package", |parser| {
         Ok(Command::Package(parser.raw_args()?.collect()))
     }),
-    ("test", |parser| match parser.next()? {
-        None => Ok(Command::Test(None)),
-        Some(Value(name)) => alone(
-            parser,
-            Command::Test(Some(test::suite(&name.to_string_lossy())?)),
-        ),
-        Some(argument) => Err(argument.unexpected().into()),
+    ("test", |parser| {
+        let mut architecture = None;
+        let mut suite = None;
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("arch") => architecture = Some(parser.value()?.string()?.parse()?),
+                Value(name) if suite.is_none() => suite = Some(name.string()?),
+                argument => return Err(argument.unexpected().into()),
+            }
+        }
+        test::suite(suite.as_deref(), architecture).map(Command::Test)
     }),
     ("mutants", |parser| alone(parser, Command::Mutants)),
     ("coverage", |parser| alone(parser, Command::Coverage)),

@@ -254,7 +254,7 @@ const FAULTS: &[Fault] = &[
 /// If a fault can't be put into the source.
 pub fn run() -> Result<ExitCode> {
     kit::setup(kit::Purpose::Run)?;
-    let kernel = kit::build_guest()?;
+    let kernel = kit::build_guest(kit::Architecture::X64)?;
     let host = same::build_host()?;
     let elsewhere = Elsewhere::new()?;
     let mut survivors = Vec::new();

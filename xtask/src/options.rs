@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow, bail};
+use kit::Architecture;
 use lexopt::{
     Arg::{Long, Value},
     Parser, ValueExt,
@@ -11,6 +12,8 @@ use lexopt::{
 /// What to run, and how.
 #[derive(Debug)]
 pub struct Options {
+    /// `--arch`.
+    pub architecture: Architecture,
     /// `--driver`: somebody's driver instead of the one built here.
     pub driver: Option<PathBuf>,
     /// `--machine`.
@@ -45,8 +48,9 @@ impl Options {
     /// take.
     pub fn parse(driver: Driver, parser: &mut Parser) -> Result<Self> {
         let mut options = Self {
+            architecture: Architecture::X64,
             driver: None,
-            machine: "pc".to_owned(),
+            machine: String::new(),
             devices: Vec::new(),
             dump: false,
             panic_action: "none".to_owned(),
@@ -56,8 +60,9 @@ impl Options {
         let mut named = false;
         while let Some(argument) = parser.next()? {
             match argument {
+                Long("arch") => options.architecture = parser.value()?.string()?.parse()?,
                 Long("machine") => {
-                    options.machine = one_of(parser, "--machine", &["pc", "q35"])?;
+                    options.machine = one_of(parser, "--machine", &["pc", "q35", "virt"])?;
                 }
                 Long("qemu-device") => {
                     named = true;
@@ -88,10 +93,34 @@ impl Options {
         if driver == Driver::Given && options.driver.is_none() {
             bail!("run needs --driver FILE.sys (or try `cargo xtask demo`)");
         }
-        if !named {
-            options.devices.push("pvpanic".to_owned());
-        }
+        options.complete(named)?;
         Ok(options)
+    }
+
+    /// Takes what the architecture has where no machine or device was `named`.
+    fn complete(&mut self, named: bool) -> Result<()> {
+        let (machines, device) = match self.architecture {
+            Architecture::X64 => (&["pc", "q35"][..], "pvpanic"),
+            Architecture::Arm64 => (&["virt"][..], "pvpanic-pci"),
+        };
+        if self.machine.is_empty() {
+            machines[0].clone_into(&mut self.machine);
+        } else if !machines.contains(&self.machine.as_str()) {
+            bail!(
+                "--arch {} takes --machine {}, not {}",
+                self.architecture,
+                machines.join(", "),
+                self.machine
+            );
+        }
+        if !named {
+            self.devices.push(device.to_owned());
+        }
+        let model = |device: &String| device.split(',').next() == Some("pvpanic");
+        if self.architecture == Architecture::Arm64 && self.devices.iter().any(model) {
+            bail!("--arch arm64 has no ISA bus: --qemu-device takes pvpanic-pci or none");
+        }
+        Ok(())
     }
 }
 

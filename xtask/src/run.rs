@@ -35,7 +35,7 @@ pub fn built_driver(architecture: Architecture) -> Result<PathBuf> {
 ///
 /// If a part of it could not be run at all.
 pub fn demo(options: &Options) -> Result<ExitCode> {
-    let driver = built_driver(Architecture::X64)?;
+    let driver = built_driver(options.architecture)?;
     let outcome = boot(&driver, options)?;
     let expected = expected(&outcome, options.dump);
     let seen = outcome.panic_events();
@@ -96,11 +96,16 @@ fn boot(driver: &Path, options: &Options) -> Result<Outcome> {
     let matches = matching();
     let dump = if options.dump { "dump" } else { "no-dump" };
     let scenario = format!("observe\n{matches}load\nstart\nbugcheck 0xE2 {dump}\n");
+    let kernel = kit::build_guest(options.architecture)?;
+    let new = match options.architecture {
+        Architecture::X64 => Config::new,
+        Architecture::Arm64 => Config::virt,
+    };
     let outcome = e2e::run::run(&Config {
         machine: options.machine.clone(),
         devices: options.devices.clone(),
         panic_action: options.panic_action.clone(),
-        ..Config::new(&kit::build_guest()?, image, &scenario)
+        ..new(&kernel, image, &scenario)
     })?;
     outcome.accepted().map_err(|error| {
         let reason = error.to_string();

@@ -24,7 +24,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail, ensure};
+use kit::Architecture;
 
 /// A suite: its name and what runs it.
 pub type Suite = (&'static str, fn(&mut Tally) -> Result<()>);
@@ -45,6 +46,9 @@ pub const SUITES: &[Suite] = &[
     ("same", same::run),
     ("qemu", qemu::run),
     ("crash", crash::run),
+    ("same-arm64", same::run_on_arm64),
+    ("qemu-arm64", qemu::run_on_arm64),
+    ("crash-arm64", crash::run_on_arm64),
     ("faults", faults::run),
     ("libvirt", libvirt::run),
     ("errors", errors::run),
@@ -87,16 +91,33 @@ impl Tally {
     }
 }
 
-/// The suite of that name.
+/// The suite of that name, for that architecture; `None` for all.
 ///
 /// # Errors
 ///
 /// If there is none.
-pub fn suite(name: &str) -> Result<&'static Suite> {
-    SUITES.iter().find(|(it, _)| *it == name).ok_or_else(|| {
+pub fn suite(
+    name: Option<&str>,
+    architecture: Option<Architecture>,
+) -> Result<Option<&'static Suite>> {
+    let Some(name) = name else {
+        ensure!(
+            architecture.is_none(),
+            "--arch needs a suite; without one all run, for both architectures"
+        );
+        return Ok(None);
+    };
+    let find = |name: &str| SUITES.iter().find(|(it, _)| *it == name);
+    let suite = find(name).ok_or_else(|| {
         let names: Vec<&str> = SUITES.iter().map(|(name, _)| *name).collect();
         anyhow!("no suite {name}: there are {}", names.join(", "))
-    })
+    })?;
+    let on_arm64 = find(&format!("{name}-{}", Architecture::Arm64));
+    match architecture {
+        Some(_) if on_arm64.is_none() => bail!("the suite {name} takes no --arch"),
+        None | Some(Architecture::X64) => Ok(Some(suite)),
+        Some(Architecture::Arm64) => Ok(on_arm64),
+    }
 }
 
 /// Runs every suite, or the one given.

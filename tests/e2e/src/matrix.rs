@@ -3,7 +3,7 @@
 
 use crate::{
     contract::{self, CRASH_LOADED, Dump, PANICKED},
-    qemu::HostAction,
+    qemu::{HostAction, SLOT},
     run::End,
 };
 
@@ -48,6 +48,8 @@ pub const ISA: &str = "pvpanic";
 /// The PCI device.
 pub const PCI: &str = "pvpanic-pci";
 
+/// The ARM64 machine.
+pub const VIRT: &str = "virt";
 /// A machine whose panic devices offer `PANICKED` only.
 pub const OLD_MACHINE: &str = "pc-i440fx-5.1";
 
@@ -118,32 +120,45 @@ impl Row {
     }
 }
 
-/// All rows.
+/// All rows on x64.
 #[must_use]
 pub fn rows() -> Vec<Row> {
-    let mut rows = capabilities();
+    let mut rows = capabilities(ISA, &[0, 1, 2, 3, 4, 7, 8 | 1, 0xFF]);
     rows.extend(mixes());
-    rows.extend(lives());
-    rows.extend(policies());
+    rows.extend(lives([ISA, PCI], HARDWARE_IDS));
+    rows.extend(plugging([ISA, PCI], PCI));
+    rows.extend(policies(ISA));
     rows
+}
+
+/// All rows on ARM64, which has the PCI device alone.
+#[must_use]
+pub fn rows_on_arm64() -> Vec<Row> {
+    let in_slot = format!("{PCI},bus={SLOT}");
+    let mut rows = capabilities(PCI, &[0, 1, 2, 3, 4, 5, 6, 7, 8 | 1, 0xFF]);
+    rows.extend(mixes_on_arm64(&in_slot));
+    rows.extend(lives([PCI, PCI], ["0", "1"]));
+    rows.extend(plugging([PCI, &in_slot], &in_slot));
+    rows.extend(policies(PCI));
+    rows.into_iter().map(|row| row.on(VIRT)).collect()
 }
 
 const NO_DUMP: &str = "bugcheck 0xE2 no-dump";
 const DUMP: &str = "bugcheck 0xE2 dump";
 const BROKEN_DUMP: &str = "bugcheck 0xE2 dump-fails=3";
 
-/// One ISA device: each capability, with and without a dump, with a dump that
-/// breaks off, and with each value of `ReportDumpEnd`.
-fn capabilities() -> Vec<Row> {
+/// One device of that model: each capability, with and without a dump, with a dump
+/// that breaks off, and with each value of `ReportDumpEnd`.
+fn capabilities(model: &str, capabilities: &[u8]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for capability in [0, 1, 2, 3, 4, 7, 8 | 1, 0xFF] {
+    for &capability in capabilities {
         for (dump, word, step) in [
             (Dump::Off, "no dump", NO_DUMP),
             (Dump::Complete, "dump", DUMP),
             (Dump::Broken, "broken dump", BROKEN_DUMP),
         ] {
             for report_dump_end in 0..=2 {
-                let device = format!("{ISA},events={capability}");
+                let device = format!("{model},events={capability}");
                 let name =
                     format!("offers {capability:#04x}, {word}, ReportDumpEnd {report_dump_end}");
                 let events = contract::expected(capability, dump, report_dump_end);
@@ -163,7 +178,7 @@ fn capabilities() -> Vec<Row> {
     let name = "ReportDumpEnd 3 counts as 0";
     rows.push(Row {
         settings: "set ReportDumpEnd 3\n".to_owned(),
-        ..Row::new(name, &[ISA], &format!("start; {DUMP}"), &[CRASH_LOADED])
+        ..Row::new(name, &[model], &format!("start; {DUMP}"), &[CRASH_LOADED])
     });
     rows
 }
@@ -222,106 +237,144 @@ fn mixes() -> Vec<Row> {
     ]
 }
 
-/// Every way in which a device comes and goes.
-fn lives() -> Vec<Row> {
-    let isa = HARDWARE_IDS[0];
-    let pci = HARDWARE_IDS[1];
+/// Mixes of PCI devices, on the root bus and in a slot.
+fn mixes_on_arm64(in_slot: &str) -> Vec<Row> {
+    let crash = &format!("start; {NO_DUMP}");
+    let dump = &format!("start; {DUMP}");
+    vec![
+        Row::new("no device", &[], crash, &[]),
+        Row::new("PCI", &[PCI], crash, &[PANICKED]).properties(5),
+        Row::new("PCI, dump", &[PCI], dump, &[CRASH_LOADED]),
+        Row::new("in a slot", &[in_slot], crash, &[PANICKED]),
+        Row::new("in a slot, dump", &[in_slot], dump, &[CRASH_LOADED]),
+        Row::new("two", &[PCI, PCI], crash, &[PANICKED; 2]),
+        Row::new("two, dump", &[PCI, PCI], dump, &[CRASH_LOADED; 2]),
+        Row::new("three", &[PCI, in_slot, PCI], crash, &[PANICKED; 3]),
+        Row::new(
+            "one offers PANICKED, the other CRASH_LOADED, dump",
+            &["pvpanic-pci,events=1", "pvpanic-pci,events=2"],
+            dump,
+            &[CRASH_LOADED, PANICKED],
+        ),
+        Row::new(
+            "one is refused, the other reports",
+            &["pvpanic-pci,events=0", PCI],
+            crash,
+            &[PANICKED],
+        )
+        .statuses(&[FEATURE_NOT_SUPPORTED, SUCCESS])
+        .properties(6),
+    ]
+}
+
+/// Every way in which devices of two models come and go; the names pick them in a
+/// scenario.
+fn lives([one, other]: [&str; 2], [first, second]: [&str; 2]) -> Vec<Row> {
+    // The other model may be alone.
+    let alone = if one == other { first } else { second };
     let steps = |steps: &str| format!("start; {steps}; {NO_DUMP}");
     vec![
-        Row::new("disabled", &[ISA], &steps(&format!("disable {isa}")), &[]).properties(0),
+        Row::new("disabled", &[one], &steps(&format!("disable {first}")), &[]).properties(0),
         Row::new(
             "disabled and enabled",
-            &[ISA],
-            &steps(&format!("disable {isa}; enable {isa}")),
+            &[one],
+            &steps(&format!("disable {first}; enable {first}")),
             &[PANICKED],
         )
         .statuses(&[SUCCESS; 2]),
         Row::new(
             "stopped and started again",
-            &[PCI],
-            &steps(&format!("restart {pci}")),
+            &[other],
+            &steps(&format!("restart {alone}")),
             &[PANICKED],
         )
         .statuses(&[SUCCESS; 2]),
-        Row::new("stopped", &[PCI], &steps(&format!("stop {pci}")), &[]),
+        Row::new("stopped", &[other], &steps(&format!("stop {alone}")), &[]),
         Row::new(
             "removed, another stays",
-            &[ISA, PCI],
-            &steps(&format!("remove {isa}")),
+            &[one, other],
+            &steps(&format!("remove {first}")),
             &[PANICKED],
         ),
         Row::new(
             "removed by surprise",
-            &[PCI],
-            &steps(&format!("surprise-remove {pci}")),
+            &[other],
+            &steps(&format!("surprise-remove {alone}")),
             &[],
         ),
         Row::new(
             "removed by surprise, another stays",
-            &[ISA, PCI],
-            &steps(&format!("surprise-remove {pci}")),
+            &[one, other],
+            &steps(&format!("surprise-remove {second}")),
             &[PANICKED],
         ),
         Row::new(
             "opened by a program, which is refused",
-            &[ISA],
-            &steps(&format!("open {isa}")),
+            &[one],
+            &steps(&format!("open {first}")),
             &[PANICKED],
         ),
-        Row::new("asleep, ISA", &[ISA], &steps("suspend"), &[PANICKED]),
+        Row::new("asleep", &[one], &steps("suspend"), &[PANICKED]),
         Row::new(
-            "asleep, PCI decodes",
-            &[PCI],
+            "asleep, the device decodes",
+            &[other],
             &steps("suspend"),
             &[PANICKED],
         ),
         Row::new(
-            "asleep, PCI decodes nothing",
-            &[PCI],
+            "asleep, the device decodes nothing",
+            &[other],
             &steps("suspend decode-off"),
             &[],
         ),
         Row::new(
             "awake again",
-            &[ISA, PCI],
+            &[one, other],
             &steps("suspend decode-off; resume"),
             &[PANICKED, PANICKED],
         ),
-        Row::new("unloaded", &[ISA, PCI], &steps("unload"), &[]),
+        Row::new("unloaded", &[one, other], &steps("unload"), &[]),
         Row::new(
             "unloaded and loaded again",
-            &[ISA, PCI],
+            &[one, other],
             &steps("unload; load; start"),
             &[PANICKED, PANICKED],
         )
         .statuses(&[SUCCESS; 4]),
+    ]
+}
+
+/// A device that is unplugged and one that is plugged, beside another.
+fn plugging([stays, goes]: [&str; 2], comes: &str) -> Vec<Row> {
+    let pci = HARDWARE_IDS[1];
+    vec![
         Row::new(
             "unplugged",
-            &[ISA, PCI],
-            &steps(&format!("wait unplug; eject {pci}")),
+            &[stays, goes],
+            &format!("start; wait unplug; eject {pci}; {NO_DUMP}"),
             &[PANICKED],
         )
         .host(HostAction::Unplug(1)),
         Row::new(
             "plugged",
-            &[ISA],
-            &steps("wait plug; rescan"),
+            &[stays],
+            &format!("start; wait plug; rescan; {NO_DUMP}"),
             &[PANICKED, PANICKED],
         )
-        .host(HostAction::Plug(PCI.to_owned()))
+        .host(HostAction::Plug(comes.to_owned()))
         .statuses(&[SUCCESS; 2]),
     ]
 }
 
 /// What QEMU does at the event.
-fn policies() -> Vec<Row> {
+fn policies(model: &str) -> Vec<Row> {
     let crash = &format!("start; {NO_DUMP}");
     vec![
-        Row::new("QEMU pauses", &[ISA], crash, &[PANICKED])
+        Row::new("QEMU pauses", &[model], crash, &[PANICKED])
             .panic_action("pause", End::Paused("guest-panicked".to_owned())),
-        Row::new("QEMU shuts down", &[ISA], crash, &[PANICKED])
+        Row::new("QEMU shuts down", &[model], crash, &[PANICKED])
             .panic_action("shutdown", End::Exited(Some(0))),
-        Row::new("QEMU exits with failure", &[ISA], crash, &[PANICKED])
+        Row::new("QEMU exits with failure", &[model], crash, &[PANICKED])
             .panic_action("exit-failure", End::Exited(Some(1))),
     ]
 }
@@ -334,8 +387,9 @@ mod tests {
 
     #[test]
     fn every_row_has_a_name_of_its_own() {
-        let rows = rows();
-        let names: HashSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-        assert_eq!(names.len(), rows.len());
+        for rows in [rows(), rows_on_arm64()] {
+            let names: HashSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+            assert_eq!(names.len(), rows.len());
+        }
     }
 }

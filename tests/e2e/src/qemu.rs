@@ -22,6 +22,9 @@ use crate::qmp::Qmp;
 /// How long QEMU may take from its start to its QMP connection.
 const CONNECT: Duration = Duration::from_mins(1);
 
+/// The bus of the slot that an ARM64 machine has.
+pub const SLOT: &str = "port0";
+
 /// What a machine is made of.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -60,6 +63,22 @@ impl Config {
                 ("opt/nt/driver.sys", driver),
                 ("opt/nt/scenario", scenario.as_bytes().to_vec()),
             ],
+        }
+    }
+
+    /// The same for ARM64: the `virt` board with the PCI device, and an empty slot,
+    /// [`SLOT`].
+    #[must_use]
+    pub fn virt(kernel: &Path, driver: Vec<u8>, scenario: &str) -> Self {
+        let slot = format!("pcie-root-port,id={SLOT},chassis=1");
+        Self {
+            program: "qemu-system-aarch64".into(),
+            machine: "virt".to_owned(),
+            devices: vec!["pvpanic-pci".to_owned()],
+            arguments: ["-cpu", "max", "-device", &slot]
+                .map(str::to_owned)
+                .to_vec(),
+            ..Self::new(kernel, driver, scenario)
         }
     }
 }

@@ -11,8 +11,7 @@ use alloc::{
 };
 use core::{alloc::Layout, ptr::NonNull, str};
 use nt_model::{
-    AcpiError, AcpiValue, CrashedBy, DeviceDescription, Machine, PAGE_SIZE, Protection, Resource,
-    RunOn,
+    AcpiError, AcpiValue, DeviceDescription, Machine, PAGE_SIZE, Protection, Resource, RunOn,
 };
 
 /// What a machine has beside what can be enumerated: ACPI's tables, or without
@@ -46,11 +45,6 @@ pub trait Platform {
     /// have children.
     fn children(&self, _path: &str) -> Vec<(String, bool)> {
         Vec::new()
-    }
-
-    /// Stands idle until the machine's user crashes it; `None` where that can't be.
-    fn idle(&self) -> Option<CrashedBy> {
-        None
     }
 }
 
@@ -151,8 +145,8 @@ impl Machine for Guest {
     }
 
     #[cfg(target_arch = "x86_64")]
-    fn idle(&mut self) -> Option<CrashedBy> {
-        self.description.idle()
+    fn idle(&mut self) -> Option<nt_model::CrashedBy> {
+        Some(arch::outside::idle())
     }
 
     fn run_on(&self) -> RunOn {

@@ -37,8 +37,10 @@ static VOID NTAPI OnCrash(PVOID Buffer, ULONG Length)
     UNREFERENCED_PARAMETER(Length);
     if (Counter->Register != NULL)
         *(volatile UCHAR *)Counter->Register = Counter->Count;
+#ifdef __x86_64__
     else
         __asm__ volatile("outb %0, %1" : : "a"(Counter->Count), "d"(Counter->Port));
+#endif
 }
 
 static NTSTATUS NTAPI OnPrepareHardware(WDFDEVICE Device, WDFCMRESLIST Raw, WDFCMRESLIST Translated)

@@ -2,16 +2,18 @@
 //! others stopped, with other drivers' callbacks around, and with a dump that
 //! breaks off at each of its writes.
 
-use anyhow::{Result, bail, ensure};
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, bail, ensure};
 use e2e::{
     contract::{CRASH_LOADED, PANICKED},
     matrix::{ISA, PCI, matching},
     qemu::Config,
     run::{self, End},
 };
+use kit::Architecture;
 
 use super::Tally;
-use crate::elsewhere::shipped;
 
 /// Processors of the machine.
 const PROCESSORS: u32 = 4;
@@ -114,18 +116,33 @@ fn crashes() -> Vec<Crash> {
     all
 }
 
-/// Runs the suite.
+/// Runs the suite on x64.
 pub fn run(tally: &mut Tally) -> Result<()> {
-    let driver = shipped()?;
-    let kernel = kit::build_guest()?;
+    run_on(Architecture::X64, Config::new, [ISA, PCI], tally)
+}
+
+/// Runs the suite on ARM64.
+pub fn run_on_arm64(tally: &mut Tally) -> Result<()> {
+    run_on(Architecture::Arm64, Config::virt, [PCI, PCI], tally)
+}
+
+fn run_on(
+    architecture: Architecture,
+    machine: fn(&Path, Vec<u8>, &str) -> Config,
+    models: [&str; 2],
+    tally: &mut Tally,
+) -> Result<()> {
+    let driver = kit::build_driver(architecture)?;
+    let driver = fs::read(&driver).with_context(|| format!("can't read {}", driver.display()))?;
+    let kernel = kit::build_guest(architecture)?;
     let matching = matching();
     for crash in crashes() {
         let scenario = format!("{matching}{}load\nstart\n{}\n", crash.before, crash.steps);
-        let config = Config {
-            devices: vec![format!("{ISA},events=3"), format!("{PCI},events=3")],
-            arguments: vec!["-smp".to_owned(), PROCESSORS.to_string()],
-            ..Config::new(&kernel, driver.clone(), &scenario)
-        };
+        let mut config = machine(&kernel, driver.clone(), &scenario);
+        config.devices = models.map(|model| format!("{model},events=3")).to_vec();
+        config
+            .arguments
+            .extend(["-smp".to_owned(), PROCESSORS.to_string()]);
         tally.check(&crash.name, judge(&crash, &config));
     }
     Ok(())

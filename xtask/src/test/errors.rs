@@ -17,7 +17,7 @@ const SCREEN: usize = 24;
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
     let image = shipped()?;
-    let kernel = kit::build_guest()?;
+    let kernel = kit::build_guest(kit::Architecture::X64)?;
     let driver = |name: &str, image: Result<Vec<u8>>, words: &str, tally: &mut Tally| {
         let result = image.and_then(|image| {
             refused(

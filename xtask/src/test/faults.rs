@@ -15,7 +15,7 @@ use crate::{
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
     let shipped = shipped()?;
-    let kernel = kit::build_guest()?;
+    let kernel = kit::build_guest(kit::Architecture::X64)?;
     let elsewhere = Elsewhere::new()?;
     for (fault, message) in [
         (

@@ -18,7 +18,7 @@ use crate::elsewhere::shipped;
 pub fn run(tally: &mut Tally) -> Result<()> {
     host::check_rights()?;
     let driver = shipped()?;
-    let kernel = kit::build_guest()?;
+    let kernel = kit::build_guest(kit::Architecture::X64)?;
     let root = kit::libvirt_root()?;
     let host = Host::start(&root, &kit::root().join("target/libvirt"))?;
     let parts = Parts::new(&host, &kernel, &driver, Linux::new(&root)?)?;

@@ -1,16 +1,21 @@
 //! The driver on real devices of QEMU's, in every situation, judged by QMP.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use e2e::{
-    matrix::{self, OLD_MACHINE, Row},
+    matrix::{self, OLD_MACHINE, Row, VIRT},
     qemu::Config,
     run::{self, End, Outcome},
 };
+use kit::Architecture;
+use serde_json::json;
 
 use super::{Tally, nt, parallel};
-use crate::elsewhere::shipped;
 
 /// `STATUS_ACCESS_DENIED`, as the report has it.
 const ACCESS_DENIED: &str = "0xc0000022";
@@ -23,16 +28,15 @@ struct Generation {
     offers: u8,
 }
 
-const GENERATIONS: [Generation; 2] = [
-    Generation {
-        major: 7,
-        offers: 3,
-    },
-    Generation {
-        major: 10,
-        offers: 7,
-    },
-];
+const SEVEN: Generation = Generation {
+    major: 7,
+    offers: 3,
+};
+
+const TEN: Generation = Generation {
+    major: 10,
+    offers: 7,
+};
 
 impl Generation {
     /// The run must have been on this generation, and on its device.
@@ -57,18 +61,38 @@ impl Generation {
     }
 }
 
-/// Runs the suite.
+/// Runs the suite on x64.
 pub fn run(tally: &mut Tally) -> Result<()> {
-    let driver = shipped()?;
-    let kernel = kit::build_guest()?;
-    let programs = GENERATIONS
-        .iter()
-        .map(|generation| kit::qemu(generation.major))
-        .collect::<Result<Vec<_>>>()?;
-    let rows = matrix::rows();
+    let generations = [
+        (SEVEN, kit::qemu(SEVEN.major)?),
+        (TEN, kit::qemu(TEN.major)?),
+    ];
+    run_on(Architecture::X64, &matrix::rows(), &generations, tally)
+}
+
+/// Runs the suite on ARM64, with the QEMU that the distribution installs.
+pub fn run_on_arm64(tally: &mut Tally) -> Result<()> {
+    let generations = [(SEVEN, "qemu-system-aarch64".into())];
+    run_on(
+        Architecture::Arm64,
+        &matrix::rows_on_arm64(),
+        &generations,
+        tally,
+    )
+}
+
+fn run_on(
+    architecture: Architecture,
+    rows: &[Row],
+    generations: &[(Generation, PathBuf)],
+    tally: &mut Tally,
+) -> Result<()> {
+    let driver = kit::build_driver(architecture)?;
+    let driver = fs::read(&driver).with_context(|| format!("can't read {}", driver.display()))?;
+    let kernel = kit::build_guest(architecture)?;
     let jobs: Vec<_> = rows
         .iter()
-        .flat_map(|row| programs.iter().map(move |program| (row, program)))
+        .flat_map(|row| generations.iter().map(move |(_, program)| (row, program)))
         .collect();
     let mut outcomes = Vec::new();
     let mut first = true;
@@ -82,8 +106,14 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         },
         |(row, _), outcome| {
             outcomes.push(outcome);
-            if outcomes.len() == GENERATIONS.len() {
-                print(row, std::mem::take(&mut outcomes), first, tally);
+            if outcomes.len() == generations.len() {
+                print(
+                    row,
+                    generations,
+                    std::mem::take(&mut outcomes),
+                    first,
+                    tally,
+                );
                 first = false;
             }
         },
@@ -91,7 +121,7 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     for minor in kit::released_versions() {
         tally.check(
             &format!("another driver, in C, for KMDF 1.{minor}"),
-            another(minor, &kernel),
+            another(architecture, minor, &kernel),
         );
     }
     Ok(())
@@ -99,7 +129,13 @@ pub fn run(tally: &mut Tally) -> Result<()> {
 
 /// Prints a row that was run on every generation, with the table's head before the
 /// first.
-fn print(row: &Row, outcomes: Vec<Result<Outcome>>, first: bool, tally: &mut Tally) {
+fn print(
+    row: &Row,
+    generations: &[(Generation, PathBuf)],
+    outcomes: Vec<Result<Outcome>>,
+    first: bool,
+    tally: &mut Tally,
+) {
     let column = |text: fn(&Outcome) -> String| {
         outcomes.iter().fold(String::new(), |columns, outcome| {
             let text = outcome.as_ref().map_or_else(|_| "no run".to_owned(), text);
@@ -112,27 +148,36 @@ fn print(row: &Row, outcomes: Vec<Result<Outcome>>, first: bool, tally: &mut Tal
     }
     let seen = column(|outcome| names(&outcome.panic_events()));
     let line = format!("{:<44} {:<28}{seen}", row.name, names(&row.events));
-    let result = outcomes
-        .into_iter()
-        .zip(&GENERATIONS)
-        .try_for_each(|(outcome, generation)| {
-            outcome
-                .and_then(|outcome| {
-                    judge(row, &outcome)?;
-                    generation.judge(row, &outcome)
-                })
-                .with_context(|| format!("QEMU {}", generation.major))
-        });
+    let result =
+        outcomes
+            .into_iter()
+            .zip(generations)
+            .try_for_each(|(outcome, (generation, _))| {
+                outcome
+                    .and_then(|outcome| {
+                        judge(row, &outcome)?;
+                        generation.judge(row, &outcome)
+                    })
+                    .with_context(|| format!("QEMU {}", generation.major))
+            });
     tally.check(line.trim_end(), result);
 }
 
 /// The test kernel knows nothing of pvpanic: it runs a driver that is none, too,
 /// and sees it write to its register.
-fn another(minor: u8, kernel: &Path) -> Result<()> {
-    let driver = nt::c_driver(kit::Architecture::X64, "plain.c", minor)?;
+fn another(architecture: Architecture, minor: u8, kernel: &Path) -> Result<()> {
+    let driver = nt::c_driver(architecture, "plain.c", minor)?;
     let driver = fs::read(&driver).with_context(|| format!("can't read {}", driver.display()))?;
-    let scenario = "observe\nmatch ACPI\\QEMU0001\nload\nstart\nbugcheck 0xE2 dump\n";
-    let config = Config::new(kernel, driver, scenario);
+    let matching = matrix::matching();
+    let scenario = format!("observe\n{matching}load\nstart\nbugcheck 0xE2 dump\n");
+    let (config, register, place) = match architecture {
+        Architecture::X64 => (
+            Config::new(kernel, driver, &scenario),
+            "port",
+            json!("0x505"),
+        ),
+        Architecture::Arm64 => (Config::virt(kernel, driver, &scenario), "offset", json!(0)),
+    };
     let outcome = run::run(&config)?.accepted()?;
     if let Some(violation) = outcome.violations().first() {
         bail!("{violation}");
@@ -148,19 +193,24 @@ fn another(minor: u8, kernel: &Path) -> Result<()> {
         outcome
             .report
             .all("register_write")
-            .any(|it| it["port"] == "0x505"),
+            .any(|it| it[register] == place),
         "it wrote nothing to its register"
     );
     Ok(())
 }
 
 fn config(row: &Row, driver: &[u8], kernel: &Path) -> Config {
+    let new = if row.machine == VIRT {
+        Config::virt
+    } else {
+        Config::new
+    };
     Config {
         machine: row.machine.to_owned(),
         devices: row.devices.clone(),
         panic_action: row.panic_action.to_owned(),
         host: row.host.clone(),
-        ..Config::new(kernel, driver.to_vec(), &row.scenario())
+        ..new(kernel, driver.to_vec(), &row.scenario())
     }
 }
 

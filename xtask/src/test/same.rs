@@ -22,6 +22,7 @@ use e2e::{
     qemu::Config,
     run::{self, End, Outcome},
 };
+use kit::Architecture;
 use serde_json::{Value, json};
 
 use super::Tally;
@@ -82,18 +83,38 @@ const ADDRESSES: &[&str] = &[
     "MmMapIoSpaceEx",
 ];
 
+/// Lines that tell of a driver's code: not what it does, but how.
+const CODE: &[&str] = &["image", "stack", "observed"];
+
 /// Where the images and programs are.
 struct Images {
+    /// The guest's architecture.
+    architecture: Architecture,
+    /// The driver for the process.
     driver: PathBuf,
+    /// The driver for the guest.
+    guest_driver: PathBuf,
     kernel: PathBuf,
     host: PathBuf,
 }
 
-/// Runs the suite.
+/// Runs the suite with a guest on x64.
 pub fn run(tally: &mut Tally) -> Result<()> {
+    run_on(Architecture::X64, tally)
+}
+
+/// Runs the suite with a guest on ARM64, with the driver for ARM64: what both do is
+/// the same but for their code.
+pub fn run_on_arm64(tally: &mut Tally) -> Result<()> {
+    run_on(Architecture::Arm64, tally)
+}
+
+fn run_on(architecture: Architecture, tally: &mut Tally) -> Result<()> {
     let images = Images {
-        driver: kit::build_driver(kit::Architecture::X64)?,
-        kernel: kit::build_guest()?,
+        architecture,
+        driver: kit::build_driver(Architecture::X64)?,
+        guest_driver: kit::build_driver(architecture)?,
+        kernel: kit::build_guest(architecture)?,
         host: build_host()?,
     };
     let scenarios = scenarios(&images)?;
@@ -144,7 +165,11 @@ fn scenarios(images: &Images) -> Result<Vec<String>> {
     }
     let file = folder()?.join("count");
     fs::write(&file, text("", CRASHES[0])).context("can't write a scenario")?;
-    let report = in_process(images, &file, &["isa,capability=3", "pci,capability=3"])?;
+    let report = in_process(
+        images,
+        &file,
+        &images.models().map(|it| it + ",capability=3"),
+    )?;
     let calls = report
         .iter()
         .find_map(|line| line["calls"]["can_fail"].as_u64())
@@ -186,10 +211,9 @@ pub fn build_host() -> Result<PathBuf> {
 /// Runs a scenario on both; the result is how many lines were compared.
 fn compare(images: &Images, scenario: &str, index: usize) -> Result<usize> {
     let guest = in_guest(images, scenario)?;
-    let file = folder()?.join(index.to_string());
+    let file = folder()?.join(format!("{}-{index}", images.architecture));
     fs::write(&file, scenario).context("can't write a scenario")?;
-    let [isa, pci] = devices(&guest)?;
-    let mut process = in_process(images, &file, &[&isa, &pci])?;
+    let mut process = in_process(images, &file, &images.devices(&guest)?)?;
     let written: Vec<&str> = process
         .iter()
         .filter_map(|line| line.get("written"))
@@ -212,7 +236,7 @@ fn compare(images: &Images, scenario: &str, index: usize) -> Result<usize> {
         .iter()
         .map(|line| json!({ &line.kind: line.content }))
         .collect();
-    let (guest, process) = (equalise(guest), equalise(process));
+    let (guest, process) = (images.equalise(guest), images.equalise(process));
     for (at, (left, right)) in guest.iter().zip(&process).enumerate() {
         ensure!(
             left == right,
@@ -230,12 +254,13 @@ fn compare(images: &Images, scenario: &str, index: usize) -> Result<usize> {
 }
 
 fn in_guest(images: &Images, scenario: &str) -> Result<Outcome> {
-    let matching = matching();
-    let driver = fs::read(&images.driver).context("can't read the driver")?;
-    let config = Config {
-        devices: vec![format!("{ISA},events=3"), format!("{PCI},events=3")],
-        ..Config::new(&images.kernel, driver, &format!("{matching}{scenario}"))
+    let scenario = matching() + scenario;
+    let driver = fs::read(&images.guest_driver).context("can't read the driver")?;
+    let (mut config, models) = match images.architecture {
+        Architecture::X64 => (Config::new(&images.kernel, driver, &scenario), [ISA, PCI]),
+        Architecture::Arm64 => (Config::virt(&images.kernel, driver, &scenario), [PCI, PCI]),
     };
+    config.devices = models.map(|model| format!("{model},events=3")).to_vec();
     let outcome = run::run(&config)?;
     ensure!(
         outcome.end == End::Complete,
@@ -245,7 +270,7 @@ fn in_guest(images: &Images, scenario: &str) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn in_process(images: &Images, scenario: &Path, devices: &[&str]) -> Result<Vec<Value>> {
+fn in_process(images: &Images, scenario: &Path, devices: &[String]) -> Result<Vec<Value>> {
     let mut command = Command::new(&images.host);
     command.args(["run", "--driver"]).arg(&images.driver);
     for device in devices {
@@ -262,55 +287,78 @@ fn in_process(images: &Images, scenario: &Path, devices: &[&str]) -> Result<Vec<
         .collect()
 }
 
-/// The devices that the guest found, for the process: the PCI one with the address
-/// that firmware gave it.
-fn devices(guest: &Outcome) -> Result<[String; 2]> {
-    let ids: Vec<&str> = guest
-        .report
-        .all("device")
-        .filter_map(|it| it["id"].as_str())
-        .collect();
-    if !matches!(ids[..], [isa, pci] if isa.starts_with("ACPI") && pci.starts_with("PCI")) {
-        bail!("the guest found {ids:?}");
-    }
-    // Where nothing was mapped, the address is not in the report either.
-    let address = guest
-        .report
-        .first("mapped")
-        .and_then(|it| it["physical"].as_str())
-        .map_or_else(String::new, |address| format!(",address={address}"));
-    Ok([
-        "isa,capability=3".to_owned(),
-        format!("pci,capability=3{address}"),
-    ])
-}
-
-/// Takes out what may differ.
-fn equalise(mut lines: Vec<Value>) -> Vec<Value> {
-    let ids: Vec<Value> = lines
-        .iter()
-        .filter_map(|line| line.get("device"))
-        .map(|it| it["id"].clone())
-        .collect();
-    for line in &mut lines {
-        let Some((kind, content)) = line.as_object_mut().and_then(|it| it.iter_mut().next()) else {
-            continue;
-        };
-        if let Some(index) = ids.iter().position(|id| *id == content["id"]) {
-            content["id"] = json!(index);
+impl Images {
+    /// The devices, as the process calls them.
+    fn models(&self) -> [String; 2] {
+        match self.architecture {
+            Architecture::X64 => ["isa", "pci"],
+            Architecture::Arm64 => ["pci,slot=1", "pci,slot=2"],
         }
-        if kind == "acpi_children"
-            && let Some(paths) = content["found"].as_array_mut()
-        {
-            for path in paths {
-                let name = path.as_str().and_then(|path| path.rsplit('.').next());
-                *path = json!(name);
+        .map(str::to_owned)
+    }
+
+    /// The devices that the guest found, for the process: PCI ones with the addresses
+    /// that they have there.
+    fn devices(&self, guest: &Outcome) -> Result<[String; 2]> {
+        let ids: Vec<&str> = guest
+            .report
+            .all("device")
+            .filter_map(|it| it["id"].as_str())
+            .collect();
+        ensure!(ids.len() == 2, "the guest found {ids:?}");
+        let mut devices = self.models().map(|model| model + ",capability=3");
+        let mut number = 0;
+        for line in &guest.report.lines {
+            // One starts after the other. Where nothing was mapped, the address is not
+            // in the report either.
+            if line.kind == "started" {
+                number += 1;
+            } else if line.kind == "mapped"
+                && let Some(address) = line.content["physical"].as_str()
+                && let Some(device) = devices.get_mut(number)
+            {
+                device.push_str(",address=");
+                device.push_str(address);
             }
         }
-        let name = content["name"].as_str().unwrap_or_default();
-        if kind == "call" && ADDRESSES.contains(&name) {
-            content["result"] = json!(content["result"] != "0x0");
-        }
+        Ok(devices)
     }
-    lines
+
+    /// Takes out what may differ.
+    fn equalise(&self, mut lines: Vec<Value>) -> Vec<Value> {
+        let other_code = self.architecture != Architecture::X64;
+        if other_code {
+            lines.retain(|line| CODE.iter().all(|kind| line.get(kind).is_none()));
+        }
+        let ids: Vec<Value> = lines
+            .iter()
+            .filter_map(|line| line.get("device"))
+            .map(|it| it["id"].clone())
+            .collect();
+        for line in &mut lines {
+            let Some((kind, content)) = line.as_object_mut().and_then(|it| it.iter_mut().next())
+            else {
+                continue;
+            };
+            if let Some(index) = ids.iter().position(|id| *id == content["id"]) {
+                content["id"] = json!(index);
+            }
+            if kind == "acpi_children"
+                && let Some(paths) = content["found"].as_array_mut()
+            {
+                for path in paths {
+                    let name = path.as_str().and_then(|path| path.rsplit('.').next());
+                    *path = json!(name);
+                }
+            }
+            if kind == "call" && other_code {
+                content["at"] = Value::Null;
+            }
+            let name = content["name"].as_str().unwrap_or_default();
+            if kind == "call" && ADDRESSES.contains(&name) {
+                content["result"] = json!(content["result"] != "0x0");
+            }
+        }
+        lines
+    }
 }

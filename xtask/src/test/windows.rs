@@ -288,7 +288,7 @@ fn image(folder: &Path, name: &str) -> PathBuf {
 /// Makes all images: GRUB on disks for BIOS and UEFI alike. It writes a file at each
 /// start, as Windows does, so that an image that is not protected changes.
 fn make_images(folder: &Path) -> Result<()> {
-    let kernel = kit::build_guest()?;
+    let kernel = kit::build_guest(kit::Architecture::X64)?;
     let driver = shipped()?;
     for (name, boots) in IMAGES {
         let path = image(folder, name);

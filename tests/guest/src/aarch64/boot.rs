@@ -29,9 +29,11 @@ unsafe extern "C" fn start() -> ! {
     super::fw_cfg::initialise(board.fw_cfg);
     // SAFETY: boot.s has mapped the first 4 GiB, and nothing but the image runs.
     unsafe {
-        run::run(iter::once(board.memory.clone()), || {
-            Ok::<_, Infallible>(board)
-        })
+        run::run(
+            iter::once(board.memory.clone()),
+            || Ok::<_, Infallible>(board),
+            fw_cfg::read,
+        )
     }
 }
 

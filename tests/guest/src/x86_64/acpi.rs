@@ -1,6 +1,6 @@
 //! The machine's own ACPI: tables found, AML interpreted, devices listed.
 
-use super::{crs, outside, paging};
+use super::{crs, paging};
 use crate::{machine::Platform, pci::Address};
 use ::acpi::{
     AcpiError, AcpiTables, Handle, Handler, PciAddress, PhysicalMapping,
@@ -18,7 +18,7 @@ use alloc::{
     vec::Vec,
 };
 use core::{ptr::NonNull, str::FromStr};
-use nt_model::{AcpiValue, CrashedBy, DeviceDescription, Resource};
+use nt_model::{AcpiValue, DeviceDescription, Resource};
 use x86_64::instructions::port::{Port, PortRead, PortWrite};
 
 /// `_STA`: the device is present.
@@ -244,10 +244,6 @@ impl Platform for Acpi {
             Ok(inside || is_below(&node, name))
         });
         children
-    }
-
-    fn idle(&self) -> Option<CrashedBy> {
-        Some(outside::idle())
     }
 }
 

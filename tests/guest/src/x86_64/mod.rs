@@ -14,7 +14,7 @@ pub mod interrupts;
 #[cfg(any(test, target_os = "none"))]
 mod multiboot;
 #[cfg(target_os = "none")]
-mod outside;
+pub mod outside;
 #[cfg(target_os = "none")]
 pub mod paging;
 #[cfg(target_os = "none")]
