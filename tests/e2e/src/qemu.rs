@@ -302,6 +302,12 @@ impl Qemu {
         self.serial.try_recv().ok()
     }
 
+    /// All lines that are still to come, where QEMU has ended or is about to: this
+    /// waits for its end. What it wrote at last may not have been read yet.
+    pub fn last_serial_lines(&self) -> impl Iterator<Item = (String, Instant)> {
+        self.serial.iter()
+    }
+
     /// The version that QEMU says it has.
     ///
     /// # Errors

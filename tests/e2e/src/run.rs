@@ -107,7 +107,9 @@ pub fn run(config: &Config) -> Result<Outcome> {
     // Without what QEMU says of its being told to quit.
     let events: Vec<Event> = qemu.qmp.events().iter().cloned().collect();
     let status = qemu.quit()?;
-    drain(&qemu, &mut report)?;
+    for (line, at) in qemu.last_serial_lines() {
+        report.take(&line, at)?;
+    }
     let end = match end {
         Some(end) => end,
         None if status.code().is_some() && events.iter().any(|event| event.name == PANICKED) => {
