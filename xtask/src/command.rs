@@ -70,9 +70,9 @@ usage: cargo xtask COMMAND
              --sign none|test|pfx:FILE|pkcs11:URI, --timestamp URL, --out DIR, --json
              --pkcs11-module FILE, --certificates FILE    for a key in a token
   test     all tests, or one suite: format, lint, unit, image, nt, same, qemu, crash,
-           same-arm64, qemu-arm64, crash-arm64, faults, libvirt, errors, windows,
-           windows-image, workflows, package or msi
-             --arch x64|arm64            for same, qemu and crash: which of the two (x64)
+           nt-arm64, same-arm64, qemu-arm64, crash-arm64, faults, libvirt, errors,
+           windows, windows-image, workflows, package or msi
+             --arch x64|arm64            for nt, same, qemu and crash: which (x64)
   mutants  the driver with one fault in it, again and again
   coverage the driver's lines that run in the test kernel, and why others don't
   bench    sizes and times

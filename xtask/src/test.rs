@@ -46,6 +46,7 @@ pub const SUITES: &[Suite] = &[
     ("same", same::run),
     ("qemu", qemu::run),
     ("crash", crash::run),
+    ("nt-arm64", nt::run_on_arm64),
     ("same-arm64", same::run_on_arm64),
     ("qemu-arm64", qemu::run_on_arm64),
     ("crash-arm64", crash::run_on_arm64),

@@ -23,7 +23,7 @@ use std::sync::{Mutex, PoisonError};
 pub use cover::cover;
 pub use device::{Acpi, Bus, Device, DeviceError, Place, Write};
 pub use nt_model::Outcome;
-pub use sins::SINS;
+pub use sins::{SCENARIO, SINS, SINS_ON_ARM64, SINS_ON_X64};
 pub use suite::{Paths, Results, check, suite};
 
 /// One life of a driver: what the model reported and what the devices saw.

@@ -1,17 +1,21 @@
 //! `host run`: takes a driver image through a scenario in this process and prints
 //! the report and what was written to the devices. `host suite`: runs the checks
 //! that need driver images; `host check` those of the shipped driver alone.
+//! `host sins` prints the sins that a driver for ARM64 commits, as JSON lines.
 //! `host cover`: prints the offsets of all instructions
 //! of an image that run in them.
 
 use std::{path::PathBuf, process::ExitCode};
 
-use host::{Device, Life, Outcome, Paths, Results, check, cover, live, suite};
+use host::{
+    Device, Life, Outcome, Paths, Results, SCENARIO, SINS, SINS_ON_ARM64, check, cover, live, suite,
+};
 
 const USAGE: &str = "usage: host run --driver FILE [--device isa|pci[,capability=N…]]… --scenario FILE\n       \
                      host suite --driver FILE --plain FILE… --order FILE --calls FILE --sinner FILE [--seed N]\n       \
                      host check --driver FILE\n       \
-                     host cover --driver FILE [--seed N]";
+                     host cover --driver FILE [--seed N]\n       \
+                     host sins";
 
 /// Failures that are printed; one mistake often makes hundreds.
 const MOST_SHOWN: usize = 20;
@@ -129,6 +133,13 @@ fn run_cover(words: impl Iterator<Item = String>) -> Result<bool, String> {
     Ok(true)
 }
 
+fn print_sins() {
+    for (sin, rule) in SINS.iter().chain(SINS_ON_ARM64) {
+        let scenario = format!("set Sin {sin}\n{SCENARIO}");
+        println!("{{\"sin\":{sin},\"rule\":{rule:?},\"scenario\":{scenario:?}}}");
+    }
+}
+
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let done = match words.next().as_deref() {
@@ -136,6 +147,10 @@ fn main() -> ExitCode {
         Some("suite") => run_suite(words),
         Some("check") => run_check(words),
         Some("cover") => run_cover(words),
+        Some("sins") => {
+            print_sins();
+            Ok(true)
+        }
         _ => Err(USAGE.into()),
     };
     match done {

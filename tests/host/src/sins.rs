@@ -4,14 +4,13 @@
 pub const SCENARIO: &str = "observe\nload\nstart\nopen 0\nrestart 0\ndisable 0\nenable 0\nsuspend\n\
                             resume\nunload\nload\nstart\nbugcheck 0xE2 dump\n";
 
-/// The sin's number and the rule.
+/// The sin's number and the rule, on every processor.
 pub const SINS: &[(u32, &str)] = &[
     (1, "call-in-bug-check"),
     (2, "pageable-memory-touched"),
     (3, "pageable-memory-touched"),
     (4, "page-fault"),
     (5, "exception"),
-    (6, "port-not-assigned"),
     (7, "record-altered"),
     (8, "call-in-bug-check"),
     (20, "record-not-resident"),
@@ -47,19 +46,12 @@ pub const SINS: &[(u32, &str)] = &[
     (60, "discarded-section-touched"),
     (61, "stack-overflow"),
     (62, "nonvolatile-changed"),
-    (63, "direction-flag-set"),
     (64, "stack-misaligned"),
     (65, "protection-broken"),
     (66, "page-fault"),
     (67, "nonvolatile-changed"),
     (68, "nonvolatile-changed"),
     (69, "exception"),
-    (70, "x87-touched"),
-    (71, "x87-touched"),
-    (72, "x87-touched"),
-    (73, "avx-touched"),
-    (74, "avx-touched"),
-    (75, "avx-touched"),
     (80, "pool-not-allocated"),
     (81, "freed-memory-touched"),
     (82, "pool-left-at-unload"),
@@ -89,4 +81,23 @@ pub const SINS: &[(u32, &str)] = &[
     (135, "not-modelled"),
     (136, "not-modelled"),
     (137, "not-modelled"),
+];
+
+/// Those of x64 alone.
+pub const SINS_ON_X64: &[(u32, &str)] = &[
+    (6, "port-not-assigned"),
+    (63, "direction-flag-set"),
+    (70, "x87-touched"),
+    (71, "x87-touched"),
+    (72, "x87-touched"),
+    (73, "avx-touched"),
+    (74, "avx-touched"),
+    (75, "avx-touched"),
+];
+
+/// Those of ARM64 alone, which are committed in QEMU.
+pub const SINS_ON_ARM64: &[(u32, &str)] = &[
+    (76, "nonvolatile-changed"),
+    (77, "nonvolatile-changed"),
+    (78, "exception"),
 ];

@@ -18,7 +18,7 @@ use crate::{
     live,
     order::ORDERS,
     report::text,
-    sins::{SCENARIO, SINS},
+    sins::{SCENARIO, SINS, SINS_ON_X64},
 };
 
 /// Where the images are.
@@ -245,7 +245,8 @@ fn sinner(results: &mut Results, image: &[u8]) {
     });
     let mut caught = BTreeSet::new();
     let watched = |rule| rule != "avx-touched" || is_x86_feature_detected!("avx");
-    let sins: Vec<_> = SINS.iter().filter(|(_, rule)| watched(*rule)).collect();
+    let sins = SINS.iter().chain(SINS_ON_X64);
+    let sins: Vec<_> = sins.filter(|(_, rule)| watched(*rule)).collect();
     for (sin, rule) in &sins {
         let life = live(image, &both(), &format!("set Sin {sin}\n{SCENARIO}"));
         let named = format!("{{\"violation\":{{\"rule\":\"{rule}\",");

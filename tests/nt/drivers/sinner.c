@@ -32,11 +32,15 @@ static UCHAR Endless[128];
 IN_PAGEDATA static KBUGCHECK_CALLBACK_RECORD PagedRecord;
 IN_PAGEDATA static volatile ULONG PagedNumber = 1;
 
+#ifdef __x86_64__
 /* The exports themselves: the headers have these inline. */
-#define CallWithIrql(Import, Irql)                                                              \
-    __asm__ volatile("subq $32, %%rsp\n\tcallq *" #Import "(%%rip)\n\taddq $32, %%rsp"          \
+#define CallWithIrql(Name, Irql)                                                                \
+    __asm__ volatile("subq $32, %%rsp\n\tcallq *__imp_" #Name "(%%rip)\n\taddq $32, %%rsp"      \
                      : : "c"((ULONG_PTR)(Irql))                                                 \
                      : "rax", "rdx", "r8", "r9", "r10", "r11", "memory")
+#else
+#define CallWithIrql(Name, Irql) Name(Irql)
+#endif
 
 /* Exported by WDFLDR.SYS for the entry stub. */
 DECLSPEC_IMPORT NTSTATUS NTAPI WdfVersionBind(PDRIVER_OBJECT DriverObject,
@@ -97,9 +101,11 @@ static VOID NTAPI OnCrash(PVOID Buffer, ULONG Length)
         break;
     case 5:
         __builtin_trap();
+#ifdef __x86_64__
     case 6:
         __asm__ volatile("outb %%al, %%dx" : : "a"(1), "d"(0x80));
         break;
+#endif
     case 7:
         Sinner->DumpRecord.Component = NULL;
         break;
@@ -234,11 +240,11 @@ static VOID SinWithObjects(WDFDEVICE Device)
         WdfDeviceSetFailed(Device, 7);
         break;
     case 53:
-        CallWithIrql(__imp_KeLowerIrql, DISPATCH_LEVEL);
+        CallWithIrql(KeLowerIrql, DISPATCH_LEVEL);
         break;
     case 54:
-        CallWithIrql(__imp_KfRaiseIrql, DISPATCH_LEVEL);
-        CallWithIrql(__imp_KfRaiseIrql, APC_LEVEL);
+        CallWithIrql(KfRaiseIrql, DISPATCH_LEVEL);
+        CallWithIrql(KfRaiseIrql, APC_LEVEL);
         break;
     case 55:
         ((PFN_WDFOBJECTDELETE)WdfFunctions[WdfObjectDeleteTableIndex])(NULL, Device);
@@ -266,6 +272,13 @@ static VOID SinWithProcessor(VOID)
     case 61:
         Deep(100);
         break;
+    case 65:
+        *(volatile UCHAR *)(ULONG_PTR)OnCrash = 0xC3;
+        break;
+    case 66:
+        ((VOID (*)(PVOID, ULONG))(ULONG_PTR)0xDEAD0000)(NULL, 0);
+        break;
+#ifdef __x86_64__
     case 63:
         __asm__ volatile("std");
         DbgPrint("sin");
@@ -274,12 +287,6 @@ static VOID SinWithProcessor(VOID)
         __asm__ volatile("subq $8, %%rsp\n\tsubq $32, %%rsp\n\tcallq *__imp_KeGetCurrentIrql(%%rip)\n\t"
                          "addq $40, %%rsp"
                          : : : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "memory");
-        break;
-    case 65:
-        *(volatile UCHAR *)(ULONG_PTR)OnCrash = 0xC3;
-        break;
-    case 66:
-        ((VOID (*)(PVOID, ULONG))(ULONG_PTR)0xDEAD0000)(NULL, 0);
         break;
     case 67:
         __asm__ volatile("xorps %xmm6, %xmm6");
@@ -312,6 +319,34 @@ static VOID SinWithProcessor(VOID)
     case 69:
         __asm__ volatile("xorl %%ecx, %%ecx\n\tdivl %%ecx" : : : "rax", "rcx", "rdx");
         break;
+#else
+    case 64:
+        __asm__ volatile("sub sp, sp, #8\n\tadrp x8, __imp_KeGetCurrentIrql\n\t"
+                         "ldr x8, [x8, :lo12:__imp_KeGetCurrentIrql]\n\tblr x8\n\tadd sp, sp, #8"
+                         : : : "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10",
+                           "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x30", "memory");
+        break;
+    case 67:
+        __asm__ volatile("fmov d8, xzr");
+        break;
+    case 68:
+        __asm__ volatile("msr fpcr, %0" : : "r"(1ULL << 24));
+        break;
+    case 69:
+        /* What compilers do where a division is by zero. */
+        __asm__ volatile("brk #0xF004");
+        break;
+    case 76:
+        __asm__ volatile("mov x18, xzr");
+        break;
+    case 77:
+        __asm__ volatile("mov x18, xzr");
+        DbgPrint("the call sees it");
+        break;
+    case 78:
+        __asm__ volatile("udf #0");
+        break;
+#endif
     }
 }
 
@@ -419,7 +454,11 @@ static VOID NTAPI OnFileCreate(WDFDEVICE Device, WDFREQUEST Request, WDFFILEOBJE
     UNREFERENCED_PARAMETER(Device);
     UNREFERENCED_PARAMETER(File);
     if (Sin == 62)
+#ifdef __x86_64__
         __asm__ volatile("movq $0, %r15");
+#else
+        __asm__ volatile("mov x28, xzr");
+#endif
     if (Sin == 110)
         return;
     WdfRequestComplete(Request, STATUS_SUCCESS);

@@ -52,9 +52,9 @@ impl State<'_> {
                 true
             }
             Trap::Exception { vector } => {
-                let (rule, what) = arch::exception(vector);
+                let what = arch::exception(vector);
                 let text = format!("{what} (exception {vector})");
-                self.stop_driver(registers, rule, &text);
+                self.stop_driver(registers, "exception", &text);
                 true
             }
         }

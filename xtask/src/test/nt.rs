@@ -2,15 +2,22 @@
 //! every fault, and drivers that break each rule on purpose.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use e2e::{
+    matrix::matching,
+    qemu::Config,
+    run::{self, Outcome},
+};
 use kit::Architecture;
+use serde_json::{Value, json};
 
-use super::Tally;
+use super::{Tally, parallel, same};
 
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
@@ -43,6 +50,54 @@ pub fn run(tally: &mut Tally) -> Result<()> {
         .arg("--sinner")
         .arg(c_driver(Architecture::X64, "sinner.c", 15)?);
     other_runner(&mut command, tally)
+}
+
+/// Commits every sin on ARM64, in QEMU: each stops with its rule and no other, and
+/// without one the same driver runs clean.
+pub fn run_on_arm64(tally: &mut Tally) -> Result<()> {
+    let path = c_driver(Architecture::Arm64, "sinner.c", 15)?;
+    let driver = fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
+    let kernel = kit::build_guest(Architecture::Arm64)?;
+    let output = Command::new(same::build_host()?)
+        .arg("sins")
+        .output()
+        .context("can't run tests/host")?;
+    let mut sins: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("{line} is no JSON")))
+        .collect::<Result<_>>()?;
+    let first = sins.first().context("tests/host knows no sin")?;
+    let clean = first["scenario"]
+        .as_str()
+        .and_then(|it| it.split_once('\n'));
+    let clean = clean.context("a sin has no scenario")?.1;
+    sins.insert(0, json!({"scenario": clean}));
+    parallel::in_order(
+        &sins,
+        |sin| {
+            let scenario = matching() + sin["scenario"].as_str().unwrap_or_default();
+            run::run(&Config::virt(&kernel, driver.clone(), &scenario))
+        },
+        |sin, outcome| {
+            let rule = sin["rule"].as_str();
+            let name = rule.map_or_else(
+                || "without a sin".to_owned(),
+                |rule| format!("sin {} breaks {rule}", sin["sin"]),
+            );
+            let judge = |outcome: Outcome| {
+                let broken = outcome.violations();
+                let right = match (rule, &broken[..]) {
+                    (None, []) => outcome.report.first("bugcheck_end").is_some(),
+                    (Some(rule), [one]) => one.starts_with(&format!("{rule}: ")),
+                    _ => false,
+                };
+                ensure!(right, "it was stopped by {broken:?}");
+                Ok(())
+            };
+            tally.check(&name, outcome.and_then(judge));
+        },
+    );
+    Ok(())
 }
 
 /// Runs a program that tests: what it prints is passed on, and its last line

@@ -50,26 +50,12 @@ impl Registers {
     }
 }
 
-/// The rule that an exception breaks, and what it is, by its class (`ESR_EL1.EC`).
-pub const fn exception(class: u8) -> (&'static str, &'static str) {
+/// What an exception is, by its class (`ESR_EL1.EC`).
+pub const fn exception(class: u8) -> &'static str {
     match class {
-        0x00 => (
-            "exception",
-            "it runs into an invalid opcode: a panic or assertion of its own?",
-        ),
-        0x25 => (
-            "exception",
-            "it makes an access that is not aligned as it has to be",
-        ),
-        0x26 => (
-            "stack-misaligned",
-            "the stack is not aligned to 16 bytes where it is used; see \"Overview of ARM64 ABI \
-             conventions\"",
-        ),
-        0x3C => (
-            "exception",
-            "it runs into a breakpoint: a division by zero or an assertion of its own?",
-        ),
-        _ => ("exception", "it raises an exception"),
+        0x00 => "it runs into an invalid opcode: a panic or assertion of its own?",
+        0x25 => "it makes an access that is not aligned as it has to be",
+        0x3C => "it runs into a breakpoint: a division by zero or an assertion of its own?",
+        _ => "it raises an exception",
     }
 }

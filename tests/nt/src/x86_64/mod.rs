@@ -64,14 +64,13 @@ impl Registers {
     }
 }
 
-/// The rule that an exception breaks, and what it is, by its vector.
-pub const fn exception(vector: u8) -> (&'static str, &'static str) {
-    let what = match vector {
+/// What an exception is, by its vector.
+pub const fn exception(vector: u8) -> &'static str {
+    match vector {
         0 => "it divides by zero",
         3 => "it runs into a breakpoint",
         6 => "it runs into an invalid opcode: a panic or assertion of its own?",
         13 => "it does what the processor's protection forbids",
         _ => "it raises an exception",
-    };
-    ("exception", what)
+    }
 }
