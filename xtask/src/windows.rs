@@ -4,10 +4,10 @@
 mod junit;
 mod options;
 
-use std::{env, fs, path::PathBuf, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Context, Error, Result};
-use e2e::windows::{self, Channel, Config, Crash, Firmware, Format, Outcome, Up, Verdict};
+use anyhow::{Error, Result};
+use e2e::windows::{self, Channel, Crash, Firmware, Format, Outcome, Up, Verdict};
 use serde_json::{Value, json};
 
 use self::junit::{Case, Trouble};
@@ -27,52 +27,30 @@ pub fn windows(options: &Options) -> Result<ExitCode> {
     let result = attempt(options, &mut said);
     if let Some(path) = &options.junit {
         let cases = match &result {
-            Ok((_, outcome, reason)) => cases(options, outcome, reason),
+            Ok((outcome, reason)) => cases(options, outcome, reason),
             Err(error) => vec![not_run(options, error)],
         };
         junit::write(path, &cases, &said)?;
     }
-    let (out, outcome, reason) = result?;
+    let (outcome, reason) = result?;
     if options.json {
         println!("{}", document(options, &outcome, &reason));
     } else {
         println!("\n{reason}");
         println!(
             "The pictures of its screen and its serial log are in {}.",
-            out.display()
+            options.config.out.display()
         );
     }
     Ok(exit(outcome.verdict == Verdict::Seen))
 }
 
 /// The run, what came of it, and that in words.
-fn attempt(options: &Options, said: &mut String) -> Result<(PathBuf, Outcome, String)> {
-    let format = Format::of(&options.image)?;
+fn attempt(options: &Options, said: &mut String) -> Result<(Outcome, String)> {
+    let config = &options.config;
+    // Before anything is installed for an image that is none.
+    Format::of(&config.image)?;
     kit::setup(kit::Purpose::Boot)?;
-    let name = options.image.file_stem().unwrap_or_default();
-    let out = options
-        .out
-        .clone()
-        .unwrap_or_else(|| kit::root().join("target/windows").join(name));
-    fs::create_dir_all(&out).with_context(|| format!("can't create {}", out.display()))?;
-    let out = env::current_dir()?.join(out);
-    let config = Config {
-        image: options.image.clone(),
-        format,
-        machine: options.machine.clone(),
-        firmware: options.firmware,
-        disk: options.disk.1.to_vec(),
-        accelerator: options.accelerator.clone(),
-        devices: options.devices.clone(),
-        agent: options.agent,
-        crash: options.crash,
-        expect: options.expect.clone(),
-        boot_timeout: options.boot_timeout,
-        still: options.still,
-        event_timeout: options.event_timeout,
-        out: out.clone(),
-        arguments: options.arguments.clone(),
-    };
     let mut tell = |line: &str| {
         // Standard output is the JSON object's.
         if options.json {
@@ -85,27 +63,27 @@ fn attempt(options: &Options, said: &mut String) -> Result<(PathBuf, Outcome, St
     };
     tell(&format!("{}\n", situation(options)));
     let mut start = None;
-    let outcome = windows::run(&config, &mut |moment| {
+    let outcome = windows::run(config, &mut |moment| {
         let start = *start.get_or_insert(moment.at);
         tell(&story::moment(start, moment.at, moment.who, &moment.what));
     })?;
     let reason = reason(options, &outcome);
     said.push_str(&reason);
-    Ok((out, outcome, reason))
+    Ok((outcome, reason))
 }
 
 fn situation(options: &Options) -> String {
     format!(
         "{} on {} with {}, disk on {}, {}, crashed by {}",
-        options.image.display(),
-        options.machine,
-        match options.firmware {
+        options.config.image.display(),
+        options.config.machine,
+        match options.config.firmware {
             Firmware::Bios => "BIOS",
             Firmware::Uefi => "UEFI",
         },
-        options.disk.0,
-        options.devices.join(" and "),
-        match options.crash {
+        options.disk,
+        options.config.devices.join(" and "),
+        match options.config.crash {
             Crash::Nmi => "NMI",
             Crash::Keyboard => "the keyboard",
         }
@@ -116,10 +94,10 @@ fn situation(options: &Options) -> String {
 fn reason(options: &Options, outcome: &Outcome) -> String {
     let seen: Vec<&str> = outcome.events.iter().map(String::as_str).collect();
     let seen = list(&seen);
-    let expected = options.expect.as_ref();
+    let expected = options.config.expect.as_ref();
     let expected = expected.map_or_else(|| "any event".to_owned(), |events| list(events));
     match outcome.verdict {
-        Verdict::Seen if options.expect.is_some() => {
+        Verdict::Seen if options.config.expect.is_some() => {
             format!("The host saw {seen}, as expected.")
         }
         Verdict::Seen => format!("The host saw {seen}."),
@@ -127,7 +105,7 @@ fn reason(options: &Options, outcome: &Outcome) -> String {
         Verdict::NoEvent => format!(
             "The host saw no event within {} s of the crash; expected was {expected}. Did the \
              guest crash (crash.png)? Is the driver installed and started?",
-            options.event_timeout.as_secs()
+            options.config.event_timeout.as_secs()
         ),
         Verdict::RestartedSilently => format!(
             "The guest restarted after the crash, and the host saw no event; expected was \
@@ -148,7 +126,7 @@ fn reason(options: &Options, outcome: &Outcome) -> String {
         Verdict::NothingBoots => format!(
             "Nothing was booted from the disk within {} s. Is the image made for other firmware \
              (--firmware) or another controller (--disk)?",
-            options.boot_timeout.as_secs()
+            options.config.boot_timeout.as_secs()
         ),
     }
 }
@@ -158,25 +136,25 @@ fn document(options: &Options, outcome: &Outcome, reason: &str) -> Value {
         "ok": outcome.verdict == Verdict::Seen,
         "verdict": outcome.verdict.word(),
         "reason": reason,
-        "image": options.image,
-        "firmware": match options.firmware {
+        "image": options.config.image,
+        "firmware": match options.config.firmware {
             Firmware::Bios => "bios",
             Firmware::Uefi => "uefi",
         },
-        "machine": options.machine,
-        "disk": options.disk.0,
-        "accel": options.accelerator,
-        "devices": options.devices,
-        "agent": match options.agent {
+        "machine": options.config.machine,
+        "disk": options.disk,
+        "accel": options.config.accelerator,
+        "devices": options.config.devices,
+        "agent": match options.config.agent {
             Channel::Virtio => "virtio",
             Channel::Isa => "isa",
             Channel::None => "none",
         },
-        "crash": match options.crash {
+        "crash": match options.config.crash {
             Crash::Nmi => "nmi",
             Crash::Keyboard => "keyboard",
         },
-        "expected": options.expect,
+        "expected": options.config.expect,
         "events": outcome.events,
         "up": outcome.up.map(|(by, after)| json!({
             "by": match by {
@@ -203,7 +181,7 @@ fn cases(options: &Options, outcome: &Outcome, reason: &str) -> Vec<Case> {
     };
     vec![
         Case {
-            name: format!("{} comes up", options.image.display()),
+            name: format!("{} comes up", options.config.image.display()),
             time: outcome.up.map_or(outcome.time, |(_, after)| after),
             result: if outcome.up.is_some() {
                 Ok(())
@@ -212,7 +190,10 @@ fn cases(options: &Options, outcome: &Outcome, reason: &str) -> Vec<Case> {
             },
         },
         Case {
-            name: format!("the host sees the crash of {}", options.image.display()),
+            name: format!(
+                "the host sees the crash of {}",
+                options.config.image.display()
+            ),
             time: outcome.crashed.unwrap_or(Duration::ZERO),
             result: crash,
         },
@@ -222,7 +203,7 @@ fn cases(options: &Options, outcome: &Outcome, reason: &str) -> Vec<Case> {
 /// The test case of a run that could not be.
 fn not_run(options: &Options, error: &Error) -> Case {
     Case {
-        name: format!("{} comes up", options.image.display()),
+        name: format!("{} comes up", options.config.image.display()),
         time: Duration::ZERO,
         result: Err(Trouble::Error(format!("{error:#}"))),
     }

@@ -88,8 +88,6 @@ pub enum Channel {
 pub struct Config {
     /// The disk image.
     pub image: PathBuf,
-    /// How it is stored.
-    pub format: Format,
     /// `-machine`.
     pub machine: String,
     /// The firmware.
@@ -575,7 +573,7 @@ fn command(config: &Config, folder: &Folder, agent: &Path) -> Result<Command> {
         .arg("-drive")
         .arg(format!(
             "if=none,id={DISK},snapshot=on,format={},file={}",
-            config.format.name(),
+            Format::of(&config.image)?.name(),
             escape(&image)?
         ))
         // The file that takes the guest's writes, without a name, goes there.

@@ -1,11 +1,11 @@
 //! The options of `windows`.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use e2e::{
     matrix::{ISA, PCI},
-    windows::{Channel, Crash, Firmware},
+    windows::{Channel, Config, Crash, Firmware},
 };
 use lexopt::{
     Arg::{Long, Value},
@@ -17,38 +17,14 @@ use crate::options::{events, one_of};
 /// What to boot, how to crash it, and what to write down.
 #[derive(Debug)]
 pub struct Options {
-    /// `--image`.
-    pub image: PathBuf,
-    /// `--firmware`.
-    pub firmware: Firmware,
-    /// `--machine`.
-    pub machine: String,
+    /// What is run; without `--out` the folder is below `target/`.
+    pub config: Config,
     /// `--disk`.
-    pub disk: &'static Disk,
-    /// `--accel`.
-    pub accelerator: String,
-    /// `--device`, as QEMU's devices.
-    pub devices: Vec<String>,
-    /// `--agent`.
-    pub agent: Channel,
-    /// `--crash`.
-    pub crash: Crash,
-    /// `--expect`: all events; or any, but one at least.
-    pub expect: Option<Vec<String>>,
-    /// `--boot-timeout`.
-    pub boot_timeout: Duration,
-    /// `--still`.
-    pub still: Duration,
-    /// `--event-timeout`.
-    pub event_timeout: Duration,
-    /// `--out`.
-    pub out: Option<PathBuf>,
+    pub disk: &'static str,
     /// `--json`.
     pub json: bool,
     /// `--junit`.
     pub junit: Option<PathBuf>,
-    /// What stands behind `--`: for QEMU.
-    pub arguments: Vec<OsString>,
 }
 
 /// A disk controller: its name, and QEMU's `-device` arguments.
@@ -65,6 +41,32 @@ const DISKS: &[Disk] = &[
     ("nvme", &["nvme,drive=disk,serial=disk,bootindex=1"]),
 ];
 
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            config: Config {
+                image: PathBuf::new(),
+                machine: "q35".to_owned(),
+                firmware: Firmware::Bios,
+                disk: DISKS[0].1.to_vec(),
+                accelerator: "tcg".to_owned(),
+                devices: vec![ISA.to_owned()],
+                agent: Channel::Virtio,
+                crash: Crash::Nmi,
+                expect: None,
+                boot_timeout: Duration::from_mins(15),
+                still: Duration::from_secs(45),
+                event_timeout: Duration::from_mins(5),
+                out: PathBuf::new(),
+                arguments: Vec::new(),
+            },
+            disk: DISKS[0].0,
+            json: false,
+            junit: None,
+        }
+    }
+}
+
 impl Options {
     /// Parses the rest of the command line.
     ///
@@ -73,31 +75,15 @@ impl Options {
     /// For an option that the command does not know or a value that it does not
     /// take, and without an image.
     pub fn parse(parser: &mut Parser) -> Result<Self> {
-        let mut image = None;
-        let mut options = Self {
-            image: PathBuf::new(),
-            firmware: Firmware::Bios,
-            machine: "q35".to_owned(),
-            disk: &DISKS[0],
-            accelerator: "tcg".to_owned(),
-            devices: vec![ISA.to_owned()],
-            agent: Channel::Virtio,
-            crash: Crash::Nmi,
-            expect: None,
-            boot_timeout: Duration::from_mins(15),
-            still: Duration::from_secs(45),
-            event_timeout: Duration::from_mins(5),
-            out: None,
-            json: false,
-            junit: None,
-            arguments: Vec::new(),
-        };
+        let (mut image, mut out) = (None, None);
+        let mut options = Self::default();
+        let config = &mut options.config;
         loop {
             if let Some(mut raw) = parser.try_raw_args()
                 && raw.peek().is_some_and(|argument| argument == "--")
             {
                 raw.next();
-                options.arguments = raw.collect();
+                config.arguments = raw.collect();
                 break;
             }
             let Some(argument) = parser.next()? else {
@@ -106,20 +92,22 @@ impl Options {
             match argument {
                 Long("image") => image = Some(parser.value()?.into()),
                 Long("firmware") => {
-                    options.firmware = match &*one_of(parser, "--firmware", &["bios", "uefi"])? {
+                    config.firmware = match &*one_of(parser, "--firmware", &["bios", "uefi"])? {
                         "uefi" => Firmware::Uefi,
                         _ => Firmware::Bios,
                     }
                 }
-                Long("machine") => options.machine = one_of(parser, "--machine", &["q35", "pc"])?,
+                Long("machine") => config.machine = one_of(parser, "--machine", &["q35", "pc"])?,
                 Long("disk") => {
                     let names: Vec<&str> = DISKS.iter().map(|(name, _)| *name).collect();
                     let name = one_of(parser, "--disk", &names)?;
                     let disk = DISKS.iter().find(|(known, _)| *known == name);
-                    options.disk = disk.context("a disk of the list")?;
+                    let (name, devices) = disk.context("a disk of the list")?;
+                    options.disk = name;
+                    config.disk = devices.to_vec();
                 }
                 Long("accel") => {
-                    options.accelerator = one_of(parser, "--accel", &["tcg", "kvm"])?;
+                    config.accelerator = one_of(parser, "--accel", &["tcg", "kvm"])?;
                 }
                 Long("device") => {
                     let devices = match &*one_of(parser, "--device", &["isa", "pci", "both"])? {
@@ -127,31 +115,31 @@ impl Options {
                         "pci" => &[PCI],
                         _ => &[ISA, PCI],
                     };
-                    options.devices = devices.iter().map(|&device| device.to_owned()).collect();
+                    config.devices = devices.iter().map(|&device| device.to_owned()).collect();
                 }
                 Long("agent") => {
-                    options.agent = match &*one_of(parser, "--agent", &["virtio", "isa", "none"])? {
+                    config.agent = match &*one_of(parser, "--agent", &["virtio", "isa", "none"])? {
                         "virtio" => Channel::Virtio,
                         "isa" => Channel::Isa,
                         _ => Channel::None,
                     }
                 }
                 Long("crash") => {
-                    options.crash = match &*one_of(parser, "--crash", &["nmi", "keyboard"])? {
+                    config.crash = match &*one_of(parser, "--crash", &["nmi", "keyboard"])? {
                         "keyboard" => Crash::Keyboard,
                         _ => Crash::Nmi,
                     }
                 }
                 Long("expect") => {
                     let value = parser.value()?.string()?;
-                    options.expect = (value != "any").then(|| events(&value)).transpose()?;
+                    config.expect = (value != "any").then(|| events(&value)).transpose()?;
                 }
-                Long("boot-timeout") => options.boot_timeout = seconds(parser, "--boot-timeout")?,
-                Long("still") => options.still = seconds(parser, "--still")?,
+                Long("boot-timeout") => config.boot_timeout = seconds(parser, "--boot-timeout")?,
+                Long("still") => config.still = seconds(parser, "--still")?,
                 Long("event-timeout") => {
-                    options.event_timeout = seconds(parser, "--event-timeout")?;
+                    config.event_timeout = seconds(parser, "--event-timeout")?;
                 }
-                Long("out") => options.out = Some(parser.value()?.into()),
+                Long("out") => out = Some(parser.value()?.into()),
                 Long("json") => options.json = true,
                 Long("junit") => options.junit = Some(parser.value()?.into()),
                 Value(value) => bail!(
@@ -161,7 +149,12 @@ impl Options {
                 argument => return Err(argument.unexpected().into()),
             }
         }
-        options.image = image.context("windows needs --image FILE.qcow2")?;
+        config.image = image.context("windows needs --image FILE.qcow2")?;
+        let out = out.unwrap_or_else(|| {
+            let name = config.image.file_stem().unwrap_or_default();
+            kit::root().join("target/windows").join(name)
+        });
+        config.out = env::current_dir()?.join(out);
         Ok(options)
     }
 }
@@ -186,10 +179,10 @@ mod tests {
     #[test]
     fn an_image_is_all_it_takes() {
         let options = parse(&["--image", "x.qcow2"]).expect("an image is enough");
-        assert_eq!(options.image, PathBuf::from("x.qcow2"));
-        assert_eq!(options.devices, ["pvpanic"]);
-        assert_eq!(options.expect, None);
-        assert_eq!(options.accelerator, "tcg");
+        assert_eq!(options.config.image, PathBuf::from("x.qcow2"));
+        assert_eq!(options.config.devices, ["pvpanic"]);
+        assert_eq!(options.config.expect, None);
+        assert_eq!(options.config.accelerator, "tcg");
         assert!(parse(&[]).is_err());
     }
 
@@ -197,7 +190,7 @@ mod tests {
     fn any_event_is_another_thing_than_none() {
         let expect = |value| {
             let options = parse(&["--image", "x", "--expect", value]);
-            options.expect("a list of events").expect
+            options.expect("a list of events").config.expect
         };
         assert_eq!(expect("any"), None);
         assert_eq!(expect("none"), Some(Vec::new()));
@@ -211,7 +204,7 @@ mod tests {
     fn what_stands_behind_two_dashes_is_for_qemu() {
         let options = parse(&["--image", "x", "--json", "--", "-m", "8G", "--json"]);
         let options = options.expect("anything may stand there");
-        assert_eq!(options.arguments, ["-m", "8G", "--json"]);
+        assert_eq!(options.config.arguments, ["-m", "8G", "--json"]);
         assert!(options.json);
     }
 
