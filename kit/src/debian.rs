@@ -167,8 +167,9 @@ fn find(selection: &Selection) -> Result<PathBuf> {
     create_folder(&folder)?;
     let _lock = lock(&folder.join("lock"))?;
     let stamp = folder.join("complete");
+    let backports = selection.backports.to_string();
     let content = fingerprint(
-        [CONFIGURATION, LAUNCHER]
+        [RELEASE, &backports, CONFIGURATION, LAUNCHER]
             .iter()
             .chain(selection.packages)
             .chain(&FOLDERS)
