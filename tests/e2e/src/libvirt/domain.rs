@@ -202,12 +202,7 @@ impl Domain<'_> {
         Ok(Sight {
             events,
             dumps: self.dumps()?.len(),
-            hook: self
-                .host
-                .hook_calls(self.name)?
-                .into_iter()
-                .filter(|arguments| arguments.starts_with("release"))
-                .collect(),
+            hook: self.host.hook_calls(self.name)?,
             boots: boots(console),
             reason: REASONS.iter().any(|reason| console.contains(reason)),
             ran_on: RAN_ON.iter().any(|word| console.contains(word)),

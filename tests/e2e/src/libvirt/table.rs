@@ -112,7 +112,7 @@ pub struct Sight {
     pub dumps: usize,
     /// The steps of the panic event through libvirtd's log.
     pub log: Vec<String>,
-    /// The arguments after the guest's name with which the hook was told of its end.
+    /// The arguments after the guest's name of each call of the hook, in order.
     pub hook: Vec<String>,
     /// How often the guest booted, by its serial console.
     pub boots: usize,
@@ -171,12 +171,17 @@ impl Sight {
     }
 }
 
+/// How the hook is called for a guest that starts, and for one that ends in a crash.
+const HOOK_AT_START: [&str; 3] = ["prepare begin -", "start begin -", "started begin -"];
+const HOOK_AT_END: [&str; 2] = ["stopped end -", "release end crashed"];
+
 impl Row {
     /// What must be seen.
     #[must_use]
     pub fn expected(&self) -> Sight {
         let mut sight = Sight {
             state: "running (booted)".to_owned(),
+            hook: HOOK_AT_START.map(str::to_owned).to_vec(),
             boots: 1,
             reason: self.crash != Crash::Killed,
             ran_on: self.crash == Crash::Dump,
@@ -200,7 +205,7 @@ impl Row {
             sight
                 .log
                 .push("processMonitorEOFEvent assuming the domain crashed".to_owned());
-            sight.hook.push("release end crashed".to_owned());
+            sight.hook.extend(HOOK_AT_END.map(str::to_owned));
         }
         sight
     }
@@ -225,7 +230,7 @@ impl Row {
         sight.events.extend(event.map(str::to_owned));
         state.clone_into(&mut sight.state);
         if self.on_crash.ends_with("destroy") {
-            sight.hook.push("release end crashed".to_owned());
+            sight.hook.extend(HOOK_AT_END.map(str::to_owned));
         }
         sight.boots = if self.on_crash.ends_with("restart") {
             2
