@@ -299,3 +299,35 @@ const POLICIES: [&str; 5] = [
     "coredump-destroy",
     "coredump-restart",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::Sight;
+
+    #[test]
+    fn a_difference_names_each_field_with_both_values() {
+        let expected = Sight::default();
+        let seen = Sight {
+            events: vec!["an event".to_owned()],
+            state: "a state".to_owned(),
+            dumps: 1,
+            log: vec!["a step".to_owned()],
+            hook: vec!["a call".to_owned()],
+            boots: 2,
+            reason: true,
+            ran_on: true,
+        };
+        let lines = [
+            r#"virsh event: expected [], seen ["an event"]"#,
+            r#"virsh domstate --reason: expected "", seen "a state""#,
+            "dumps: expected 0, seen 1",
+            r#"libvirtd's log: expected [], seen ["a step"]"#,
+            r#"the hook's arguments: expected [], seen ["a call"]"#,
+            "boots: expected 0, seen 2",
+            "reason on the serial console: expected false, seen true",
+            "the guest ran on: expected false, seen true",
+        ];
+        assert_eq!(seen.difference(&expected), Some(lines.join("\n")));
+        assert_eq!(seen.difference(&seen), None);
+    }
+}
