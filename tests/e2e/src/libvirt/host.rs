@@ -16,8 +16,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 const SCRIPT: &str = include_str!("host.sh");
 
-/// How long libvirtd may take until it answers, and the kernel until it has taken
-/// everything down.
+/// How long libvirtd may take until it answers, a program inside until it ends, and
+/// the kernel until it has taken everything down.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 const QEMU_CONF: &str = r#"user = "root"
@@ -86,7 +86,7 @@ impl Host {
         let complaints = File::create(shared.join("host.log"))?;
         // Not busybox's, which changes what it is told to leave unchanged.
         let process = clean("unshare")
-            .args(["--mount", "--pid", "--net", "--fork"])
+            .args(["--mount", "--pid", "--net", "--fork", "--kill-child"])
             .args(["--propagation", "unchanged"])
             .arg(root.join("bin/busybox"))
             .arg("sh")
@@ -129,10 +129,13 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// If it fails: with what it said.
+    /// If it fails: with what it said. If it does not end in time.
     pub fn run(&self, words: &[&str]) -> Result<String> {
+        let limit = PATIENCE.as_secs().to_string();
+        // Not busybox's, whose status does not say that the time is up.
+        let limited = ["/usr/bin/timeout", "--kill-after=10", &limit];
         let output = self
-            .command(words)
+            .command(&[&limited, words].concat())
             .stdin(Stdio::null())
             .output()
             .context("can't run busybox")?;
@@ -141,7 +144,12 @@ impl Host {
             output.status.success(),
             "{}: {}",
             words.join(" "),
-            text(&output.stderr)
+            // timeout's own status.
+            if output.status.code() == Some(124) {
+                format!("it did not end in {limit} s")
+            } else {
+                format!("{} ({})", text(&output.stderr), output.status)
+            }
         );
         Ok(text(&output.stdout))
     }
@@ -189,12 +197,7 @@ impl Host {
     ///
     /// If something is left: a process or a mount.
     pub fn stop(mut self) -> Result<()> {
-        drop(self.process.stdin.take());
-        let deadline = Instant::now() + PATIENCE;
-        while self.process.try_wait()?.is_none() {
-            ensure!(Instant::now() < deadline, "libvirtd's namespaces don't end");
-            thread::sleep(Duration::from_millis(20));
-        }
+        self.end()?;
         ensure!(
             !Path::new("/proc").join(self.init.to_string()).exists(),
             "the first process is still there: {}",
@@ -203,6 +206,22 @@ impl Host {
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         let ours = self.root.to_string_lossy();
         ensure!(!mounts.contains(&*ours), "something is mounted in {ours}");
+        Ok(())
+    }
+
+    /// Closes the pipe, and kills what does not end by that.
+    fn end(&mut self) -> Result<()> {
+        drop(self.process.stdin.take());
+        let deadline = Instant::now() + PATIENCE;
+        while self.process.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                // The first process inside is killed with it.
+                self.process.kill()?;
+                self.process.wait()?;
+                bail!("libvirtd's namespaces didn't end by themselves and were killed");
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
         Ok(())
     }
 
@@ -283,9 +302,8 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        drop(self.process.stdin.take());
         // Nothing can be done about a process that can't be waited for.
-        let _ = self.process.wait();
+        let _ = self.end();
     }
 }
 
