@@ -121,8 +121,9 @@ unsafe fn load(byte: NonNull<u8>) -> u8 {
 /// `WRITE_REGISTER_UCHAR`, and a second barrier.
 ///
 /// - The first `dsb` is Microsoft's (wdm.h for ARM64): what was stored before,
-///   the latch, is complete before the event. Nothing else orders an access to
-///   normal memory with one to a device.
+///   the latch, is complete before the event. Without a barrier nothing orders an
+///   access to normal memory with one to a device. `dmb` would do; Microsoft's
+///   function has `dsb`.
 /// - The second completes the store itself: a `dsb` completes when the accesses
 ///   before it have (Arm ARM, "Data Synchronization Barrier"). Windows may restart
 ///   the machine next, by a call to the firmware, which is ordered with no access.
