@@ -419,9 +419,12 @@ fn properties(version: &str, product_code: &str) -> Rows {
         // Where a restart is needed, the exit code says so; nothing restarts by
         // itself.
         ("REBOOT", "ReallySuppress"),
+        // What the user gives and what is found before Windows asks for consent:
+        // of the rest the service is told nothing, and it does not look again
+        // (Microsoft, "Restricted Public Properties", "AppSearch Action").
         (
             "SecureCustomProperties",
-            "NEWERFOUND;OLDERFOUND;REPORTDUMPEND",
+            "NEWERFOUND;OLDERFOUND;PROCESSOR;REPORTDUMPEND;REPORTDUMPENDFOUND;WINDOWSBUILD",
         ),
         ("UpgradeCode", UPGRADE_CODE),
     ]

@@ -42,6 +42,7 @@ pub fn check(msi: &[u8], architecture: Architecture) -> Result<Vec<Finding>> {
     database.key_paths()?;
     database.sixty_four_bit()?;
     database.upgrade()?;
+    database.secure_properties()?;
     database.media()?;
     database.foreign_keys()?;
     database.summary(architecture);
@@ -71,6 +72,12 @@ impl Database {
         Ok(rows
             .map(|row| (0..row.len()).map(|index| row[index].clone()).collect())
             .collect())
+    }
+
+    fn property(&mut self, name: &str) -> Result<String> {
+        let rows = self.rows("Property")?;
+        let found = rows.iter().find(|row| text(row, 0) == name);
+        Ok(found.map(|row| text(row, 1).to_owned()).unwrap_or_default())
     }
 
     fn position(&mut self, action: &str) -> Result<Option<i32>> {
@@ -181,18 +188,10 @@ impl Database {
     /// ICE61: older versions are removed, newer ones detected only.
     fn upgrade(&mut self) -> Result<()> {
         const RULE: &str = "upgrade";
-        let properties = self.rows("Property")?;
-        let property = |name: &str| {
-            let found = properties.iter().find(|row| text(row, 0) == name);
-            found.map(|row| text(row, 1).to_owned()).unwrap_or_default()
-        };
-        if property("UpgradeCode") != UPGRADE_CODE {
+        if self.property("UpgradeCode")? != UPGRADE_CODE {
             self.find(RULE, "the upgrade code is another than ever");
         }
-        let (version, secure) = (
-            property("ProductVersion"),
-            property("SecureCustomProperties"),
-        );
+        let version = self.property("ProductVersion")?;
         let rows = self.rows("Upgrade")?;
         let (mut older, mut newer) = (false, false);
         for row in &rows {
@@ -201,10 +200,6 @@ impl Database {
             newer |= text(row, 1) == version && detects;
             if text(row, 0) != UPGRADE_CODE {
                 self.find(RULE, "a row is about another product");
-            }
-            let property = text(row, 6);
-            if !secure.split(';').any(|it| it == property) {
-                self.find(RULE, format!("{property} is not in SecureCustomProperties"));
             }
         }
         if !older || !newer {
@@ -217,6 +212,22 @@ impl Database {
             .is_none_or(|(remove, begin)| remove <= begin)
         {
             self.find(RULE, "the old version would not come back by rollback");
+        }
+        Ok(())
+    }
+
+    /// What the user interface sequence found reaches the execute sequence, which
+    /// does not look again ("`AppSearch` Action", "`FindRelatedProducts` Action").
+    fn secure_properties(&mut self) -> Result<()> {
+        let secure = self.property("SecureCustomProperties")?;
+        for (table, column) in [("AppSearch", 0), ("Upgrade", 6)] {
+            for row in self.rows(table)? {
+                let property = text(&row, column);
+                if !secure.split(';').any(|it| it == property) {
+                    let what = format!("{table}: {property} is not in SecureCustomProperties");
+                    self.find("secure properties", what);
+                }
+            }
         }
         Ok(())
     }

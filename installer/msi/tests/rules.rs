@@ -196,11 +196,6 @@ fn an_upgrade_that_would_not_find_or_not_keep_the_old_version_is_found() {
     let found = broken_by(|package| delete(package, "Upgrade", ("ActionProperty", "NEWERFOUND")));
     assert_eq!(found, ["upgrade"]);
     let found = broken_by(|package| {
-        let key = ("Property", "SecureCustomProperties");
-        set(package, "Property", key, "Value", text("OLDERFOUND"));
-    });
-    assert_eq!(found, ["upgrade"]);
-    let found = broken_by(|package| {
         let key = ("Action", "RemoveExistingProducts");
         set(
             package,
@@ -211,6 +206,25 @@ fn an_upgrade_that_would_not_find_or_not_keep_the_old_version_is_found() {
         );
     });
     assert_eq!(found, ["upgrade"]);
+}
+
+#[test]
+fn a_property_that_is_found_but_would_not_reach_the_execute_sequence_is_found() {
+    let properties = [
+        "NEWERFOUND",
+        "OLDERFOUND",
+        "PROCESSOR",
+        "REPORTDUMPENDFOUND",
+        "WINDOWSBUILD",
+    ];
+    for left_out in properties {
+        let secure = properties.map(|it| if it == left_out { "OTHER" } else { it });
+        let found = broken_by(|package| {
+            let key = ("Property", "SecureCustomProperties");
+            set(package, "Property", key, "Value", text(&secure.join(";")));
+        });
+        assert_eq!(found, ["secure properties"], "without {left_out}");
+    }
 }
 
 #[test]
