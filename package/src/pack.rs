@@ -183,15 +183,24 @@ fn installers(
 ) -> Result<Vec<File>> {
     let read =
         |path: &Path| fs::read(path).with_context(|| format!("{} can't be read", path.display()));
-    let libraries: Vec<(Architecture, Vec<u8>)> = actions
-        .iter()
-        .map(|path| {
-            let library = read(path)?;
-            let architecture =
-                image::architecture(&library).with_context(|| path.display().to_string())?;
-            Ok((architecture, library))
-        })
-        .collect::<Result<_>>()?;
+    let mut libraries: Vec<(Architecture, Vec<u8>)> = Vec::new();
+    for path in actions {
+        let library = read(path)?;
+        let architecture =
+            image::architecture(&library).with_context(|| path.display().to_string())?;
+        ensure!(
+            libraries.iter().all(|(of, _)| *of != architecture),
+            "{}: these are the second custom actions for {architecture}: leave out one --actions",
+            path.display()
+        );
+        ensure!(
+            packages.iter().any(|it| it.architecture == architecture),
+            "{}: custom actions for {architecture}, but no driver for it: name that too, by \
+             --driver, or leave them out",
+            path.display()
+        );
+        libraries.push((architecture, library));
+    }
     let mut files = Vec::new();
     for package in packages {
         let architecture = package.architecture;

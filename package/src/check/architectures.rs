@@ -25,6 +25,14 @@ pub(super) fn run(place: &Place, work: &Path, tally: &mut Tally) {
         "an installer without custom actions for its processor is refused",
         without_actions(place, work),
     );
+    tally.take(
+        "a second library of custom actions for one processor is refused",
+        actions_twice(place, work),
+    );
+    tally.take(
+        "custom actions for a processor without a driver are refused",
+        without_driver(place, work),
+    );
 }
 
 fn order(place: &Place, out: &Path, other: &Driver) -> Order {
@@ -109,6 +117,27 @@ fn without_actions(place: &Place, work: &Path) -> Result<()> {
         ..order(place, &work.join("without"), &place.arm64)
     };
     refused(&order, "no custom actions for arm64")
+}
+
+fn actions_twice(place: &Place, work: &Path) -> Result<()> {
+    let order = Order {
+        actions: vec![
+            place.driver.clone(),
+            place.arm64.image.clone(),
+            place.driver.clone(),
+        ],
+        ..order(place, &work.join("actions-twice"), &place.arm64)
+    };
+    refused(&order, "second custom actions for x64")
+}
+
+fn without_driver(place: &Place, work: &Path) -> Result<()> {
+    let mut order = Order {
+        actions: vec![place.driver.clone(), place.arm64.image.clone()],
+        ..order(place, &work.join("without-driver"), &place.arm64)
+    };
+    order.drivers.truncate(1);
+    refused(&order, "custom actions for arm64, but no driver for it")
 }
 
 fn refused(order: &Order, because: &str) -> Result<()> {
