@@ -59,6 +59,7 @@ fn compare<'a>(
     let jobs: Vec<(usize, &Row)> = rows.iter().enumerate().collect();
     let mut sights = Vec::new();
     parallel::in_order(
+        parallel::BUSY,
         &jobs,
         |(index, row)| domain::run(host, parts, row, &format!("guest{index:02}"), false),
         |(_, row), outcome| {

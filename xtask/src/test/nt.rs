@@ -73,6 +73,7 @@ pub fn run_on_arm64(tally: &mut Tally) -> Result<()> {
     let clean = clean.context("a sin has no scenario")?.1;
     sins.insert(0, json!({"scenario": clean}));
     parallel::in_order(
+        parallel::BUSY,
         &sins,
         |sin| {
             let scenario = matching() + sin["scenario"].as_str().unwrap_or_default();

@@ -10,11 +10,14 @@ use std::{
 };
 
 /// Machines at a time, for two processors.
-const WORKERS: usize = 2;
+pub const BUSY: usize = 2;
+/// The same for machines that wait most of the time.
+pub const WAITING: usize = 4;
 
-/// Runs every job, and gives each result to `take` in the order of the jobs, as soon
+/// Runs every job, `workers` of them at a time, and gives each result to `take` in the order of the jobs, as soon
 /// as it and those before it are there.
 pub fn in_order<Job: Sync, Outcome: Send>(
+    workers: usize,
     jobs: &[Job],
     run: impl Fn(&Job) -> Outcome + Sync,
     mut take: impl FnMut(&Job, Outcome),
@@ -22,7 +25,7 @@ pub fn in_order<Job: Sync, Outcome: Send>(
     let next = AtomicUsize::new(0);
     let (sender, results) = channel();
     thread::scope(|scope| {
-        for _ in 0..WORKERS {
+        for _ in 0..workers {
             let sender = sender.clone();
             scope.spawn(|| {
                 let sender = sender;
@@ -59,6 +62,7 @@ mod tests {
         let jobs: Vec<u64> = (0..20).collect();
         let mut seen = Vec::new();
         in_order(
+            3,
             &jobs,
             |job| {
                 // The later ones are done first.

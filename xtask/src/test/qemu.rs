@@ -97,6 +97,7 @@ fn run_on(
     let mut outcomes = Vec::new();
     let mut first = true;
     parallel::in_order(
+        parallel::BUSY,
         &jobs,
         |(row, program)| {
             run::run(&Config {

@@ -9,14 +9,9 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use e2e::{
     matrix::{ISA, PCI, matching},
     qemu::Config,
@@ -25,10 +20,7 @@ use e2e::{
 use kit::Architecture;
 use serde_json::{Value, json};
 
-use super::Tally;
-
-/// Machines at a time.
-const WORKERS: usize = 2;
+use super::{Tally, parallel};
 
 /// What happens to an ISA and a PCI device, device 0 and 1, after the driver was
 /// loaded and both were started.
@@ -117,38 +109,17 @@ fn run_on(architecture: Architecture, tally: &mut Tally) -> Result<()> {
         kernel: kit::build_guest(architecture)?,
         host: build_host()?,
     };
-    let scenarios = scenarios(&images)?;
-    let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<usize>>>> =
-        scenarios.iter().map(|_| Mutex::new(None)).collect();
-    thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((scenario, slot)) = scenarios.get(index).zip(results.get(index))
-                    else {
-                        break;
-                    };
-                    let result = compare(&images, scenario, index);
-                    if let Ok(mut slot) = slot.lock() {
-                        *slot = Some(result);
-                    }
-                }
-            });
-        }
-    });
+    let scenarios: Vec<(usize, String)> = scenarios(&images)?.into_iter().enumerate().collect();
     let mut lines = 0;
-    for (scenario, result) in scenarios.iter().zip(results) {
-        let result = result
-            .into_inner()
-            .ok()
-            .flatten()
-            .ok_or_else(|| anyhow!("it was not run"))
-            .and_then(|it| it);
-        lines += result.as_ref().map_or(0, |count| *count);
-        tally.check(&scenario.trim_end().replace('\n', "; "), result.map(drop));
-    }
+    parallel::in_order(
+        parallel::BUSY,
+        &scenarios,
+        |(index, scenario)| compare(&images, scenario, *index),
+        |(_, scenario), result| {
+            lines += result.as_ref().map_or(0, |count| *count);
+            tally.check(&scenario.trim_end().replace('\n', "; "), result.map(drop));
+        },
+    );
     println!("  {lines} lines of the report are the same");
     Ok(())
 }

@@ -16,7 +16,7 @@ use e2e::{
 };
 use lexopt::Parser;
 
-use super::{Tally, unit::succeed};
+use super::{Tally, parallel, unit::succeed};
 use crate::windows_image::{self, Options, answers, media};
 
 /// Releases and firmware: everything that the answer file depends on.
@@ -140,12 +140,15 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     fs::create_dir_all(&folder)?;
     tally.check("the driver CD reads back as it should", driver_cd(&folder));
 
-    for (mode, verdict) in ENDS {
-        tally.check(
-            &format!("a Setup that {}", sentence(verdict)),
-            standin(mode, &folder).and_then(|iso| end(&iso, &folder, verdict)),
-        );
-    }
+    let cd = folder.join("pvpanic.iso");
+    parallel::in_order(
+        parallel::WAITING,
+        ENDS,
+        |(mode, verdict)| end(mode, &folder.join(mode), &cd, verdict),
+        |(_, verdict), result| {
+            tally.check(&format!("a Setup that {}", sentence(verdict)), result);
+        },
+    );
     tally.check("an image that is there is not overwritten", kept(&folder));
     tally.check("what is no medium is refused", no_medium(&folder));
     Ok(())
@@ -382,7 +385,7 @@ fn output(command: &mut Command) -> Result<String> {
 
 /// A CD that boots the stand-in.
 fn standin(mode: &str, folder: &Path) -> Result<PathBuf> {
-    let tree = folder.join(mode);
+    let tree = folder.join("tree");
     fs::create_dir_all(&tree)?;
     let object = folder.join("standin.o");
     let sector = tree.join("boot.bin");
@@ -409,7 +412,7 @@ fn standin(mode: &str, folder: &Path) -> Result<PathBuf> {
         fs::metadata(&sector)?.len() == 512,
         "the stand-in is no sector"
     );
-    let iso = folder.join(format!("{mode}.iso"));
+    let iso = folder.join("standin.iso");
     succeed(
         Command::new("xorriso")
             .args([
@@ -429,9 +432,10 @@ fn standin(mode: &str, folder: &Path) -> Result<PathBuf> {
 
 /// Runs the installation on a stand-in: it ends as it should, and there is an image
 /// if and only if it was installed.
-fn end(iso: &Path, folder: &Path, expected: &Verdict) -> Result<()> {
+fn end(mode: &str, folder: &Path, cd: &Path, expected: &Verdict) -> Result<()> {
+    let iso = standin(mode, folder)?;
     let out = folder.join("golden.qcow2");
-    let options = with(iso, &out)?;
+    let options = with(&iso, &out)?;
     let options = if *expected == Verdict::Timeout {
         Options {
             timeout: Duration::from_secs(5),
@@ -440,8 +444,7 @@ fn end(iso: &Path, folder: &Path, expected: &Verdict) -> Result<()> {
     } else {
         options
     };
-    let cd = folder.join("pvpanic.iso");
-    let outcome = windows_image::install(&options, &cd, &folder.join("run"))?;
+    let outcome = windows_image::install(&options, cd, &folder.join("run"))?;
     let same = match (&outcome.verdict, expected) {
         (Verdict::Failed(step), Verdict::Failed(_)) => step == "driver",
         (seen, expected) => seen == expected,
@@ -483,7 +486,7 @@ fn with(iso: &Path, out: &Path) -> Result<Options> {
 fn kept(folder: &Path) -> Result<()> {
     let out = folder.join("mine.qcow2");
     fs::write(&out, "mine")?;
-    let options = with(&folder.join("INSTALLS.iso"), &out)?;
+    let options = with(&folder.join("INSTALLS/standin.iso"), &out)?;
     said(&options, "is not overwritten")?;
     ensure!(fs::read(&out)? == b"mine", "it was overwritten");
     Ok(())
