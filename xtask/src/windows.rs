@@ -25,13 +25,14 @@ use crate::{
 pub fn windows(options: &Options) -> Result<ExitCode> {
     let mut said = String::new();
     let result = attempt(options, &mut said);
-    if let Some(path) = &options.junit {
-        let cases = match &result {
-            Ok((outcome, reason)) => cases(options, outcome, reason),
-            Err(error) => vec![not_run(options, error)],
-        };
-        junit::write(path, &cases, &said)?;
-    }
+    let cases = match &result {
+        Ok((outcome, reason)) => cases(options, outcome, reason),
+        Err(error) => vec![not_run(options, error)],
+    };
+    let written = options
+        .junit
+        .as_ref()
+        .map_or(Ok(()), |path| junit::write(path, &cases, &said));
     let (outcome, reason) = result?;
     if options.json {
         println!("{}", document(options, &outcome, &reason));
@@ -42,6 +43,7 @@ pub fn windows(options: &Options) -> Result<ExitCode> {
             options.config.out.display()
         );
     }
+    written?;
     Ok(exit(outcome.verdict == Verdict::Seen))
 }
 

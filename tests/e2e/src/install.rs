@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 
 use crate::{
@@ -135,7 +135,9 @@ pub fn run(config: &Config, tell: &mut dyn FnMut(&Moment)) -> Result<Outcome> {
         look,
     };
     session.say(start, "host", format!("QEMU {version} lets the guest run"));
-    let verdict = session.watch()?;
+    let verdict = session
+        .watch()
+        .map_err(|error| session.qemu.cause_of(error))?;
     let path = config.out.join("end.png");
     session
         .qemu
@@ -227,10 +229,7 @@ impl Session<'_> {
         while let left = deadline.saturating_duration_since(Instant::now())
             && !left.is_zero()
         {
-            if !self.qemu.qmp.poll(left) {
-                let status = self.qemu.quit()?;
-                bail!("QEMU died ({status}): {}", self.qemu.complaints().trim());
-            }
+            ensure!(self.qemu.qmp.poll(left), "QEMU is gone");
         }
         self.count()?;
         while let Some(event) = self.qemu.qmp.events().get(self.looked_at).cloned() {

@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     os::unix::net::UnixListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use serde_json::json;
 
 use crate::qmp::Qmp;
@@ -24,6 +24,10 @@ const CONNECT: Duration = Duration::from_mins(1);
 
 /// The bus of the slot that an ARM64 machine has.
 pub const SLOT: &str = "port0";
+
+/// How long the end of its QMP connection may be behind whatever else QEMU's death
+/// breaks.
+const DEATH: Duration = Duration::from_millis(500);
 
 /// What a machine is made of.
 #[derive(Clone, Debug)]
@@ -118,11 +122,19 @@ impl Folder {
     /// If the temporary folder takes none.
     pub fn new() -> Result<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        // Not below the project: the path of a Unix socket has 107 bytes at most.
-        let path = env::temp_dir().join(format!("pvpanic-{}-{number}", std::process::id()));
-        fs::create_dir(&path).with_context(|| format!("can't create {}", path.display()))?;
-        Ok(Self(path))
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            // Not below the project: the path of a Unix socket has 107 bytes at most.
+            let path = env::temp_dir().join(format!("pvpanic-{}-{number}", std::process::id()));
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Self(path)),
+                // Left by a process that was killed.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    return Err(error).with_context(|| format!("can't create {}", path.display()));
+                }
+            }
+        }
     }
 
     /// The path of a file in it.
@@ -175,7 +187,8 @@ impl Qemu {
 
     /// Starts QEMU with the arguments of `command` and these panic devices,
     /// stopped before the guest's first instruction. Its standard input and
-    /// output are the guest's serial port, if `command` connects them.
+    /// output are the guest's serial port, if `command` connects them. It ends with
+    /// the thread that starts it, even if that is killed.
     ///
     /// # Errors
     ///
@@ -192,17 +205,12 @@ impl Qemu {
                 .arg("-device")
                 .arg(format!("{device},id={}", device_id(index)));
         }
-        let mut child = command
+        let mut child = tied(&command)?
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .with_context(|| {
-                format!(
-                    "can't start {}: `cargo xtask setup` installs it",
-                    command.get_program().display()
-                )
-            })?;
+            .context("can't start setpriv of util-linux")?;
         let serial = lines(child.stdout.take());
         let complaints = child.stderr.take().map(|mut pipe| {
             thread::spawn(move || {
@@ -229,6 +237,22 @@ impl Qemu {
             complaints,
             _folder: folder,
         })
+    }
+
+    /// Why something that was asked of QEMU failed: its death, if it has died.
+    pub fn cause_of(&mut self, error: Error) -> Error {
+        let deadline = Instant::now() + DEATH;
+        while let left = deadline.saturating_duration_since(Instant::now())
+            && !left.is_zero()
+        {
+            if !self.qmp.poll(left) {
+                return match self.quit() {
+                    Ok(status) => anyhow!("QEMU died ({status}): {}", self.complaints().trim()),
+                    Err(error) => error,
+                };
+            }
+        }
+        error
     }
 
     /// What device number `index` offers, as QEMU itself says it.
@@ -363,6 +387,32 @@ pub fn escape(path: &Path) -> Result<String> {
     path.to_str()
         .map(|path| path.replace(',', ",,"))
         .ok_or_else(|| anyhow!("QEMU takes no path like {}", path.display()))
+}
+
+/// The same command, killed by the kernel when the thread that starts it ends: a
+/// `Drop` does not run in a process that is killed.
+fn tied(command: &Command) -> Result<Command> {
+    let program = command.get_program();
+    let found = Path::new(program).exists()
+        || env::var_os("PATH").is_some_and(|path| {
+            env::split_paths(&path).any(|folder| folder.join(program).exists())
+        });
+    ensure!(
+        found,
+        "can't start {}: `cargo xtask setup` installs it",
+        program.display()
+    );
+    let mut tied = Command::new("setpriv");
+    tied.args(["--pdeathsig", "KILL", "--"])
+        .arg(program)
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => tied.env(name, value),
+            None => tied.env_remove(name),
+        };
+    }
+    Ok(tied)
 }
 
 fn lines(pipe: Option<impl Read + Send + 'static>) -> Receiver<(String, Instant)> {

@@ -24,6 +24,13 @@ use crate::{
 const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const OVMF_VARIABLES: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
+/// Pictures of the screen: before the crash, at the first event or at the end of the
+/// wait for it, and of a guest that never was up.
+const UP: &str = "up.png";
+const CRASH: &str = "crash.png";
+const END: &str = "end.png";
+const PICTURES: [&str; 3] = [UP, CRASH, END];
+
 /// The time between two looks at the guest.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -259,22 +266,17 @@ impl Verdict {
 pub fn run(config: &Config, tell: &mut dyn FnMut(&Moment)) -> Result<Outcome> {
     fs::create_dir_all(&config.out)
         .with_context(|| format!("can't create {}", config.out.display()))?;
-    let mut session = Session::start(config, tell)?;
-    let mut up = None;
-    let mut crashed = None;
-    let verdict = match session.boot()? {
-        Err(verdict) => verdict,
-        Ok(by) => {
-            up = Some((by, session.start.elapsed()));
-            session.picture("up.png")?;
-            let verdict = session.crash_and_wait()?;
-            crashed = session.crashed.map(|at| at.elapsed());
-            verdict
+    // Those of an earlier run would be taken for this one's.
+    for picture in PICTURES {
+        let path = config.out.join(picture);
+        if path.exists() {
+            fs::remove_file(&path).with_context(|| format!("can't delete {}", path.display()))?;
         }
-    };
-    if crashed.is_none() {
-        session.picture("end.png")?;
     }
+    let mut session = Session::start(config, tell)?;
+    let (verdict, up, crashed) = session
+        .watch()
+        .map_err(|error| session.qemu.cause_of(error))?;
     session.qemu.quit()?;
     Ok(Outcome {
         verdict,
@@ -292,6 +294,9 @@ pub fn run(config: &Config, tell: &mut dyn FnMut(&Moment)) -> Result<Outcome> {
 fn serial_log(config: &Config) -> PathBuf {
     config.out.join("serial.log")
 }
+
+/// What came of the guest, when it was up, and how long ago it was crashed.
+type Course = (Verdict, Option<(Up, Duration)>, Option<Duration>);
 
 /// A machine that runs.
 struct Session<'a> {
@@ -311,7 +316,6 @@ struct Session<'a> {
     off: bool,
     /// When something last happened to the guest.
     last: Instant,
-    crashed: Option<Instant>,
     pictures: Vec<PathBuf>,
     /// Where QEMU writes the picture that is looked at.
     look: PathBuf,
@@ -345,7 +349,6 @@ impl<'a> Session<'a> {
             reset: None,
             off: false,
             last: start,
-            crashed: None,
             pictures: Vec::new(),
             look,
         };
@@ -363,10 +366,7 @@ impl<'a> Session<'a> {
         let deadline = Instant::now() + wait;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if !self.qemu.qmp.poll(left) {
-                let status = self.qemu.quit()?;
-                bail!("QEMU died ({status}): {}", self.qemu.complaints().trim());
-            }
+            ensure!(self.qemu.qmp.poll(left), "QEMU is gone");
             while let Some(event) = self.qemu.qmp.events().get(self.looked_at).cloned() {
                 self.looked_at += 1;
                 let what = match event.name.as_str() {
@@ -395,6 +395,23 @@ impl<'a> Session<'a> {
             }
             if left.is_zero() {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Watches the guest from its start to its end.
+    fn watch(&mut self) -> Result<Course> {
+        match self.boot()? {
+            Err(verdict) => {
+                self.picture(END)?;
+                Ok((verdict, None, None))
+            }
+            Ok(by) => {
+                let up = (by, self.start.elapsed());
+                self.picture(UP)?;
+                let crash = Instant::now();
+                let verdict = self.crash_and_wait()?;
+                Ok((verdict, Some(up), Some(crash.elapsed())))
             }
         }
     }
@@ -461,7 +478,6 @@ impl<'a> Session<'a> {
     fn crash_and_wait(&mut self) -> Result<Verdict> {
         let restarts = self.restarts;
         let crashed = Instant::now();
-        self.crashed = Some(crashed);
         self.last = crashed;
         let mut pictured = false;
         match self.config.crash {
@@ -479,7 +495,7 @@ impl<'a> Session<'a> {
             self.listen(LOOK)?;
             if !pictured && !self.events.is_empty() {
                 pictured = true;
-                self.picture("crash.png")?;
+                self.picture(CRASH)?;
             }
             // What follows a restart is not of this crash any more.
             let over = self.off || self.restarts > restarts;
@@ -490,7 +506,7 @@ impl<'a> Session<'a> {
             }
         }
         if !pictured {
-            self.picture("crash.png")?;
+            self.picture(CRASH)?;
         }
         Ok(match &self.config.expect {
             Some(expected) if *expected == self.events => Verdict::Seen,

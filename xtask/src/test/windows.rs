@@ -6,23 +6,16 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use e2e::{matrix::matching, qemu::escape};
 use serde_json::{Value, json};
 
-use super::Tally;
+use super::{Tally, parallel};
 use crate::elsewhere::shipped;
-
-/// Machines at a time. They wait most of the time.
-const WORKERS: usize = 3;
 
 /// How long anything may take before it is taken for hung.
 const DEADLINE: Duration = Duration::from_mins(5);
@@ -55,7 +48,7 @@ const ENDING: &str = "img";
 /// machine is.
 const AGENT: &str = "--agent isa --boot-timeout 300 --event-timeout 60";
 /// For guests that only look as if they were up.
-const STILL: &str = "--still 5 --boot-timeout 120 --event-timeout 60";
+const STILL: &str = "--still 12 --boot-timeout 120 --event-timeout 60";
 
 const LOADED: &str = "GUEST_CRASHLOADED";
 const PANICKED: &str = "GUEST_PANICKED";
@@ -155,7 +148,7 @@ fn reporting() -> Vec<Row> {
         row(
             "on NVMe, nothing says that it is up",
             "dump",
-            "--agent none --still 300 --boot-timeout 20 --device pci --disk nvme",
+            "--agent none --still 300 --boot-timeout 40 --device pci --disk nvme",
             ("timeout", "seen", &[LOADED], "0x80"),
         ),
         row(
@@ -169,7 +162,7 @@ fn reporting() -> Vec<Row> {
 
 /// Guests that do something else.
 fn others() -> Vec<Row> {
-    let soon = format!("{AGENT} --event-timeout 5");
+    let soon = format!("{AGENT} --event-timeout 15");
     vec![
         row(
             "no driver, ISA",
@@ -192,7 +185,7 @@ fn others() -> Vec<Row> {
         row(
             "hung",
             "hung",
-            format!("{STILL} --event-timeout 5 --device both"),
+            format!("{STILL} --event-timeout 15 --device both"),
             ("still-screen", "no-event", &[], ""),
         ),
         row(
@@ -249,32 +242,19 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     }
     make_images(&folder)?;
     let rows = [reporting(), others()].concat();
-    let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<()>>>> = rows.iter().map(|_| Mutex::new(None)).collect();
-    thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((row, slot)) = rows.get(index).zip(results.get(index)) else {
-                        break;
-                    };
-                    let result = try_row(row, &folder, &folder.join(format!("{index}, {NAME}")));
-                    if let Ok(mut slot) = slot.lock() {
-                        *slot = Some(result);
-                    }
-                }
-            });
-        }
-    });
-    for (row, result) in rows.iter().zip(results) {
-        let result = result.into_inner().ok().flatten();
-        let result = result.unwrap_or_else(|| Err(anyhow!("it was not run")));
-        tally.check(&format!("{:<44} {}", row.name, row.verdict), result);
-    }
+    let rows: Vec<_> = rows.iter().enumerate().collect();
+    parallel::in_order(
+        parallel::WAITING,
+        &rows,
+        |(index, row)| try_row(row, &folder, &folder.join(format!("{index}, {NAME}"))),
+        |(_, row), result| {
+            tally.check(&format!("{:<44} {}", row.name, row.verdict), result);
+        },
+    );
     errors(tally, &folder);
     tally.check("the report for people", for_people(&folder));
     tally.check("QEMU is killed", killed(&folder));
+    tally.check("the command is killed, and QEMU with it", orphaned(&folder));
     tally.check("an image that another QEMU has", in_use(&folder));
     Ok(())
 }
@@ -561,36 +541,56 @@ fn for_people(folder: &Path) -> Result<()> {
 
 fn killed(folder: &Path) -> Result<()> {
     let out = folder.join("killed");
-    let mut child = windows(&image(folder, "hung"), &out)?
-        .args(["--still", "3000", "--boot-timeout", "3000"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let said = child.stdout.take().context("no standard output")?;
-    let mut lines = BufReader::new(said).lines().map_while(Result::ok);
-    let result = if lines.any(|line| line.contains("lets the guest run")) {
-        let children = format!("/proc/{0}/task/{0}/children", child.id());
-        let qemu = fs::read_to_string(children)?;
-        let kill = tool(
-            Command::new("kill")
-                .arg("-KILL")
-                .args(qemu.split_whitespace()),
-        );
-        kill.map(drop)
-    } else {
-        Err(anyhow!("the guest was not started"))
-    };
-    if result.is_err() {
-        child.kill()?;
-    }
+    let (child, qemu) = running(&image(folder, "hung"), &out)?;
+    // The shell's own: not every system has another.
+    tool(Command::new("sh").args(["-c", &format!("kill -KILL {qemu}")]))?;
     let output = child.wait_with_output()?;
-    result?;
     refused(&output, "QEMU died (signal: 9")?;
     ensure!(
         read_junit(&out)?.starts_with("error\n"),
         "JUnit has no error"
     );
     Ok(())
+}
+
+fn orphaned(folder: &Path) -> Result<()> {
+    let (mut child, qemu) = running(&image(folder, "hung"), &folder.join("orphaned"))?;
+    child.kill()?;
+    child.wait()?;
+    let deadline = Instant::now() + DEADLINE;
+    // Of a process that has ended, and that nobody has waited for, it is empty.
+    let arguments = Path::new("/proc").join(&qemu).join("cmdline");
+    while fs::read(&arguments).is_ok_and(|arguments| !arguments.is_empty()) {
+        ensure!(
+            Instant::now() < deadline,
+            "QEMU, process {qemu}, runs on: end it by hand"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// The command on a guest that never comes up, as soon as it runs, and its QEMU's
+/// process.
+fn running(image: &Path, out: &Path) -> Result<(Child, String)> {
+    let mut child = windows(image, out)?
+        .args(["--still", "3000", "--boot-timeout", "3000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let said = child.stdout.take().context("no standard output")?;
+    let mut lines = BufReader::new(said).lines().map_while(Result::ok);
+    if !lines.any(|line| line.contains("lets the guest run")) {
+        child.kill()?;
+        let output = child.wait_with_output()?;
+        bail!(
+            "the guest was not started: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    let qemu = fs::read_to_string(children)?.trim().to_owned();
+    Ok((child, qemu))
 }
 
 fn in_use(folder: &Path) -> Result<()> {
