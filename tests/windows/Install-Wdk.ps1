@@ -15,7 +15,7 @@ $sdk = ($Version -split '\.')[0..2] -join '.'
 $wdk = Join-Path $packages "Microsoft.Windows.WDK.x64.$Version\c"
 $cpp = @(Get-ChildItem $packages -Directory |
     Where-Object Name -Match "^Microsoft\.Windows\.SDK\.CPP\.$([regex]::Escape($sdk))(\.\d+)?$")
-if ($cpp.Count -ne 1) { throw "one SDK package was expected: $($cpp.Name)" }
+if ($cpp.Count -ne 1) { throw "one SDK package was expected: $($cpp | ForEach-Object Name)" }
 
 $variables = [ordered]@{
     WDKContentRoot    = "$wdk\"

@@ -6,11 +6,11 @@ Set-StrictMode -Version Latest
 $ErrorActionPreference = 'Stop'
 
 $msi = @(Get-ChildItem $Folder -Filter '*-x64.msi')
-if ($msi.Count -ne 1) { throw "one MSI was expected in ${Folder}: $($msi.Name)" }
+if ($msi.Count -ne 1) { throw "one MSI was expected in ${Folder}: $($msi | ForEach-Object Name)" }
 New-Item -ItemType Directory -Force logs | Out-Null
 
 function Get-Staged {
-    @(Get-WindowsDriver -Online | Where-Object OriginalFileName -Like '*\pvpanic.inf')
+    Get-WindowsDriver -Online | Where-Object OriginalFileName -Like '*\pvpanic.inf'
 }
 
 $steps = @(
@@ -26,7 +26,7 @@ foreach ($step in $steps) {
         Get-Content $log -Tail 60
         throw "$($step.Name): exit code $($process.ExitCode)"
     }
-    $staged = Get-Staged
+    $staged = @(Get-Staged)
     if ($staged.Count -ne $step.Staged) {
         throw "after $($step.Name) there are $($staged.Count) packages in the store"
     }

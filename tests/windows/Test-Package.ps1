@@ -34,7 +34,7 @@ pnputil /add-driver (Join-Path $Package 'pvpanic.inf') /install
 # 259: no device has it, which is so on a machine without the device.
 if ($LASTEXITCODE -notin 0, 259) { throw "pnputil /add-driver: $LASTEXITCODE" }
 $staged = @(Get-ChildItem "$env:SystemRoot\INF\oem*.inf" | Where-Object Name -NotIn $before)
-if ($staged.Count -ne 1) { throw "one INF was expected in the store, not: $($staged.Name)" }
+if ($staged.Count -ne 1) { throw "one INF was expected in the store, not: $($staged | ForEach-Object Name)" }
 
 pnputil /delete-driver $staged[0].Name
 if ($LASTEXITCODE) { throw "pnputil /delete-driver: $LASTEXITCODE" }
