@@ -91,6 +91,12 @@ const PACKAGES: &[Package] = &[
         "links the build scripts of the crates",
     ),
     package(
+        Purpose::Run,
+        "qemu-system-arm",
+        "/usr/bin/qemu-system-aarch64",
+        "the ARM64 machine that the tests run on",
+    ),
+    package(
         Purpose::Boot,
         "qemu-utils",
         "/usr/bin/qemu-img",
@@ -101,12 +107,6 @@ const PACKAGES: &[Package] = &[
         "qemu-system-x86",
         "/usr/bin/qemu-system-x86_64",
         "the machine that the tests run on",
-    ),
-    package(
-        Purpose::Boot,
-        "qemu-system-arm",
-        "/usr/bin/qemu-system-aarch64",
-        "the ARM64 machine that the tests run on",
     ),
     package(
         Purpose::Boot,
@@ -426,6 +426,17 @@ mod tests {
         let needed = |purpose| missing(purpose, |_| false);
         assert!(needed(Purpose::Run).len() < needed(Purpose::Pack).len());
         assert_eq!(needed(Purpose::Test).len(), PACKAGES.len());
+    }
+
+    #[test]
+    fn a_disk_image_is_booted_without_the_arm64_machine() {
+        let needed = |purpose| {
+            missing(purpose, |_| false)
+                .iter()
+                .any(|package| package.name == "qemu-system-arm")
+        };
+        assert!(!needed(Purpose::Boot));
+        assert!(needed(Purpose::Run));
     }
 
     #[test]
