@@ -9,7 +9,8 @@ use std::{
     env,
     fs::{self, File},
     io::{ErrorKind, Read, Seek, SeekFrom},
-    path::{Path, PathBuf},
+    mem,
+    path::{self, Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
 
@@ -82,6 +83,12 @@ fn check_files(options: &Options) -> Result<()> {
         "{} is there already, and is not overwritten: delete it or name another --out",
         options.out.display()
     );
+    let out = path::absolute(&options.out).context("--out")?;
+    ensure!(
+        out.parent().is_some_and(Path::is_dir),
+        "--out {}: there is no such folder: make it or name another",
+        options.out.display()
+    );
     for (option, path) in [
         ("--iso", Some(&options.iso)),
         ("--virtio-win", options.virtio_win.as_ref()),
@@ -119,8 +126,7 @@ fn medium(path: &Path) -> Result<()> {
 pub fn install(options: &Options, cd: &Path, folder: &Path) -> Result<Outcome> {
     let mut name = options.out.clone().into_os_string();
     name.push(".unfinished");
-    let disk = Unfinished(PathBuf::from(name));
-    disk.create(options.size)?;
+    let disk = Unfinished::create(PathBuf::from(name), options.size)?;
     let config = config(options, cd, &disk.0, folder)?;
     let mut start = None;
     let outcome = install::run(&config, &mut |moment| {
@@ -131,9 +137,7 @@ pub fn install(options: &Options, cd: &Path, folder: &Path) -> Result<Outcome> {
         );
     })?;
     if outcome.verdict == Verdict::Installed {
-        // Unlike renaming, this does not replace a file that came meanwhile.
-        fs::hard_link(&disk.0, &options.out)
-            .with_context(|| format!("can't write {}", options.out.display()))?;
+        disk.finish(&options.out)?;
     }
     Ok(outcome)
 }
@@ -164,10 +168,16 @@ pub fn config(options: &Options, cd: &Path, disk: &Path, folder: &Path) -> Resul
 struct Unfinished(PathBuf);
 
 impl Unfinished {
-    fn create(&self, gibibytes: u32) -> Result<()> {
+    /// Makes the disk. One that another run is using is locked by its QEMU: it
+    /// stays, and is not this run's to delete.
+    ///
+    /// # Errors
+    ///
+    /// If qemu-img can't make it.
+    fn create(path: PathBuf, gibibytes: u32) -> Result<Self> {
         let output = Command::new("qemu-img")
             .args(["create", "-q", "-f", "qcow2"])
-            .arg(&self.0)
+            .arg(&path)
             .arg(format!("{gibibytes}G"))
             .output()
             .context("can't run qemu-img: `cargo xtask setup` installs it")?;
@@ -176,13 +186,33 @@ impl Unfinished {
             "qemu-img: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         );
-        Ok(())
+        Ok(Self(path))
+    }
+
+    /// Gives the disk, which is complete, its name.
+    ///
+    /// # Errors
+    ///
+    /// If it can't have that name. Then it is kept under the one that it has.
+    fn finish(self, out: &Path) -> Result<()> {
+        // Unlike renaming, this does not replace a file that came meanwhile.
+        let Err(error) = fs::hard_link(&self.0, out) else {
+            return Ok(());
+        };
+        let (out, disk) = (out.display(), self.0.display());
+        let message = format!(
+            "the image can't be called {out}. It is complete in {disk}: rename it before it is \
+             replaced by the next run with --out {out}"
+        );
+        // It took hours.
+        mem::forget(self);
+        Err(error).context(message)
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // It may never have been there.
+        // What is left is replaced by the next run.
         let _ = fs::remove_file(&self.0);
     }
 }
@@ -226,5 +256,94 @@ fn reason(options: &Options, outcome: &Outcome) -> String {
             "It was not done within {} s. Without --accel kvm it takes hours: raise --timeout.",
             options.timeout.as_secs()
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use e2e::qemu::Folder;
+    use lexopt::Parser;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_folder_for_the_image_is_noticed_before_anything_is_built() {
+        let folder = Folder::new().expect("a folder");
+        let out = folder.join("nowhere/golden.qcow2");
+        let out = out.to_str().expect("UTF-8");
+        let options = Options::parse(&mut Parser::from_args([
+            "--iso",
+            "no.iso",
+            "--release",
+            "2022",
+            "--out",
+            out,
+        ]))
+        .expect("the options are fine");
+        let error = check_files(&options).expect_err("there is no folder");
+        assert!(error.to_string().contains("no such folder"), "{error:#}");
+    }
+
+    #[test]
+    fn a_disk_is_deleted_unless_it_is_finished() {
+        let folder = Folder::new().expect("a folder");
+        let (disk, out) = (folder.join("disk"), folder.join("out"));
+        drop(Unfinished::create(disk.clone(), 1).expect("a disk"));
+        assert!(!disk.exists());
+        let unfinished = Unfinished::create(disk.clone(), 1).expect("a disk");
+        unfinished.finish(&out).expect("nothing has that name");
+        assert!(!disk.exists());
+        assert!(out.exists());
+    }
+
+    #[test]
+    fn a_complete_disk_that_can_not_have_its_name_is_kept() {
+        let folder = Folder::new().expect("a folder");
+        let (disk, out) = (folder.join("disk"), folder.join("out"));
+        let unfinished = Unfinished::create(disk.clone(), 1).expect("a disk");
+        fs::write(&out, "came meanwhile").expect("a file");
+        let error = unfinished.finish(&out).expect_err("the name is taken");
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("complete in {}", disk.display())),
+            "{error:#}"
+        );
+        assert!(disk.exists());
+        assert_eq!(fs::read(&out).expect("a file"), b"came meanwhile");
+    }
+
+    #[test]
+    fn a_disk_that_another_run_is_using_stays() {
+        let folder = Folder::new().expect("a folder");
+        let disk = folder.join("disk");
+        let theirs = Unfinished::create(disk.clone(), 1).expect("a disk");
+        let mut user = Command::new("qemu-io")
+            .arg(&disk)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("qemu-io, of the package of qemu-img");
+        // Its prompt comes when the disk is open.
+        let mut prompt = [0];
+        user.stdout
+            .as_mut()
+            .expect("a pipe")
+            .read_exact(&mut prompt)
+            .expect("a prompt");
+        let error = Unfinished::create(disk.clone(), 1).map(drop);
+        let stays = disk.exists();
+        user.stdin
+            .take()
+            .expect("a pipe")
+            .write_all(b"quit\n")
+            .expect("it reads");
+        user.wait().expect("it ends");
+        drop(theirs);
+        let error = error.expect_err("it is locked");
+        assert!(error.to_string().contains("lock"), "{error:#}");
+        assert!(stays);
     }
 }
