@@ -6,13 +6,20 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use kit::Architecture;
 
 use super::Tally;
-use crate::elsewhere::{Elsewhere, shipped};
+use crate::{
+    bench::to_each_event_on_arm64,
+    elsewhere::{Elsewhere, shipped},
+};
 
 /// Runs the suite.
 pub fn run(tally: &mut Tally) -> Result<()> {
     for architecture in Architecture::ALL {
         check(tally, architecture)?;
     }
+    tally.check(
+        "on ARM64 each event is a plain store between two barriers, without stack",
+        to_each_event_on_arm64().map(drop),
+    );
     tally.check(
         "two builds in two folders are the same for x64",
         same_elsewhere(),
