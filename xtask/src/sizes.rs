@@ -5,17 +5,21 @@
 //! checked when they were compiled, so that their numbers are the headers'.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use kit::Architecture;
 use lexopt::{Arg::Long, Parser};
 
 /// What is asserted, and the number.
 type Sizes = BTreeMap<String, u64>;
+
+/// The bindings have 131 numbers of KMDF's structures.
+const LEAST_OF_KMDF: usize = 100;
 
 /// How the assertions begin.
 const ASSERTIONS: [&str; 3] = ["Size of ", "Alignment of ", "Offset of field: "];
@@ -44,16 +48,7 @@ pub fn parse(parser: &mut Parser) -> Result<Option<PathBuf>> {
 /// If the driver does not compile, or the list can't be read.
 pub fn sizes(against: Option<&Path>) -> Result<ExitCode> {
     kit::setup(kit::Purpose::Run)?;
-    kit::build_driver(kit::Architecture::X64)?;
-    let path = bindings()?;
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
-    let here = assertions(&text);
-    ensure!(
-        !here.is_empty(),
-        "{} has no assertion that is understood here",
-        path.display()
-    );
+    let here = of(Architecture::X64)?;
     let Some(against) = against else {
         for (what, number) in &here {
             println!("{number:>8}  {what}");
@@ -67,9 +62,59 @@ pub fn sizes(against: Option<&Path>) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The sizes of this machine's kit.
+///
+/// # Errors
+///
+/// If the driver does not compile, or its bindings assert nothing.
+fn of(architecture: Architecture) -> Result<Sizes> {
+    kit::build_driver(architecture)?;
+    let path = bindings(architecture)?;
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
+    let sizes = assertions(&text);
+    ensure!(
+        !sizes.is_empty(),
+        "{} has no assertion that is understood here",
+        path.display()
+    );
+    Ok(sizes)
+}
+
+/// Holds KMDF's structures for ARM64 against those for x64: sizes of integers and
+/// pointers are the same on both.
+///
+/// # Errors
+///
+/// If they differ, or are too few.
+pub fn check_kmdf() -> Result<()> {
+    same_kmdf(&of(Architecture::X64)?, &of(Architecture::Arm64)?)
+}
+
+fn same_kmdf(x64: &Sizes, arm64: &Sizes) -> Result<()> {
+    let kmdf: BTreeSet<&String> = x64
+        .keys()
+        .chain(arm64.keys())
+        .filter(|what| what.contains(" _WDF_"))
+        .collect();
+    ensure!(
+        kmdf.len() >= LEAST_OF_KMDF,
+        "{} numbers of KMDF are fewer than {LEAST_OF_KMDF}: are they still read?",
+        kmdf.len()
+    );
+    for what in kmdf {
+        let (x64, arm64) = (x64.get(what), arm64.get(what));
+        ensure!(x64 == arm64, "{what}: {x64:?} for x64, {arm64:?} for ARM64");
+    }
+    Ok(())
+}
+
 /// The bindings that the last build of the driver used.
-fn bindings() -> Result<PathBuf> {
-    let folder = kit::root().join("target/cross/x86_64-pc-windows-msvc/driver/build");
+fn bindings(architecture: Architecture) -> Result<PathBuf> {
+    let folder = kit::root()
+        .join("target/cross")
+        .join(architecture.windows_target())
+        .join("driver/build");
     let mut newest = None;
     for entry in
         fs::read_dir(&folder).with_context(|| format!("can't read {}", folder.display()))?
@@ -167,7 +212,7 @@ pub fn compare(here: &Sizes, there: &Sizes) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Sizes, assertions, compare, list};
+    use super::{LEAST_OF_KMDF, Sizes, assertions, compare, list, same_kmdf};
 
     const BINDINGS: &str = r#"
 const _: () = {
@@ -223,5 +268,22 @@ pub const NAME: &[u8; 2] = b"x\0";
         let other = Sizes::from([("Size of B".to_owned(), 1)]);
         assert!(compare(&sizes(), &other).is_err());
         assert!(compare(&sizes(), &Sizes::new()).is_err());
+    }
+
+    #[test]
+    fn structures_of_kmdf_that_differ_or_are_too_few_are_refused() {
+        let x64: Sizes = (0..LEAST_OF_KMDF)
+            .map(|index| (format!("Size of _WDF_{index}"), 8))
+            .collect();
+        assert!(same_kmdf(&x64, &x64).is_ok());
+        let mut other = x64.clone();
+        other.insert("Size of _WDF_0".to_owned(), 16);
+        assert!(same_kmdf(&x64, &other).is_err());
+        other = x64.clone();
+        other.remove("Size of _WDF_0");
+        assert!(same_kmdf(&x64, &other).is_err());
+        assert!(same_kmdf(&other, &x64).is_err());
+        assert!(same_kmdf(&other, &other).is_err());
+        assert!(same_kmdf(&sizes(), &sizes()).is_err());
     }
 }

@@ -9,6 +9,7 @@ use super::Tally;
 use crate::{
     bench::to_each_event_on_arm64,
     elsewhere::{Elsewhere, shipped},
+    sizes,
 };
 
 /// Runs the suite.
@@ -19,6 +20,10 @@ pub fn run(tally: &mut Tally) -> Result<()> {
     tally.check(
         "on ARM64 each event is a plain store between two barriers, without stack",
         to_each_event_on_arm64().map(drop),
+    );
+    tally.check(
+        "KMDF's structures are the same for x64 and ARM64",
+        sizes::check_kmdf(),
     );
     tally.check(
         "two builds in two folders are the same for x64",
