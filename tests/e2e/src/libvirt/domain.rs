@@ -262,8 +262,10 @@ fn xml(row: &Row, name: &str) -> String {
             // Without crash_kexec_post_notifiers Linux starts its crash kernel and
             // reports nothing.
             let (memory, initrd, more) = if row.crash == Crash::Dump {
-                let more = " crashkernel=128M crash_kexec_post_notifiers";
-                (320, "initrd-with-crash-kernel", more)
+                // A kernel at a random place may leave no room in one piece for the
+                // other one.
+                let more = " nokaslr crashkernel=128M crash_kexec_post_notifiers";
+                (512, "initrd-with-crash-kernel", more)
             } else {
                 (128, "initrd", "")
             };
